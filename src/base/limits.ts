@@ -1,0 +1,74 @@
+/** Every fixed bound of the broker, with unit and reason; relations between them are asserted at the end. Browser-safe. */
+import { KIB, MIB } from './units.ts';
+
+/** Characters of a topic name. @source RocketMQ TopicValidator */
+export const TOPIC_NAME_MAX = 127;
+/** Characters of a group name. @source RocketMQ Validators */
+export const GROUP_NAME_MAX = 120;
+
+/** Bytes of one message body. @source RocketMQ maxMessageSize */
+export const BODY_BYTES_MAX: number = 4 * MIB;
+/** Bytes of a message key. */
+export const KEY_BYTES_MAX = 1024;
+/** Bytes of a message tag. */
+export const TAG_BYTES_MAX = 255;
+/** Bytes of all encoded properties of one message. @source RocketMQ MessageDecoder, properties are at most 32767 */
+export const PROPERTIES_BYTES_MAX = 32_767;
+/** Properties of one message. */
+export const PROPERTIES_COUNT_MAX = 128;
+/** Bytes of a producer id. */
+export const PRODUCER_ID_BYTES_MAX = 64;
+/** Bytes of one batch as the producer sends it: the largest body plus everything around it. */
+export const BATCH_BYTES_MAX: number = BODY_BYTES_MAX + 64 * KIB;
+/** Records of one batch. */
+export const BATCH_RECORDS_MAX = 65_535;
+/** Messages of one JSON send or HTTP request. */
+export const SEND_MESSAGES_MAX = 10_000;
+/** Bytes of one WebSocket frame: a batch and the frame's own header. */
+export const FRAME_BYTES_MAX: number = BATCH_BYTES_MAX + 4 * KIB;
+/** Bytes of one HTTP body. */
+export const HTTP_BODY_BYTES_MAX: number = 8 * MIB;
+/** Bytes that a connection may make the broker hold before it has authenticated. */
+export const UNAUTHENTICATED_BYTES_MAX: number = 64 * KIB;
+
+/** Queues of one topic. */
+export const TOPIC_QUEUES_MAX = 64;
+/** Topics of one broker. */
+export const TOPICS_MAX = 10_000;
+/** Groups of one broker. */
+export const GROUPS_MAX = 10_000;
+/** Subscriptions of one connection. */
+export const SUBSCRIPTIONS_PER_CONNECTION_MAX = 64;
+/** Messages of credit a subscription can hold. */
+export const CREDIT_MAX = 1_000_000;
+/** Tags in one filter expression. */
+export const FILTER_TAGS_MAX = 32;
+/** Tokens in one ack, nack or extend. */
+export const TOKENS_MAX = 10_000;
+
+/** Unanswered sends of one connection. */
+export const IN_FLIGHT_REQUESTS_MAX = 1024;
+/** Batches of a producer and queue that are remembered for dedup; also the most it should have unanswered. */
+export const DEDUP_BATCHES_MAX = 64;
+/** Producers that a shard remembers; the longest unused is forgotten first. */
+export const DEDUP_PRODUCERS_MAX = 100_000;
+
+/** Milliseconds of a lease. */
+export const LEASE_MS_MIN = 1000;
+export const LEASE_MS_MAX: number = 12 * 3_600_000;
+export const LEASE_MS_DEFAULT = 30_000;
+/** Milliseconds that a nack may delay. */
+export const NACK_DELAY_MS_MAX: number = 7 * 24 * 3_600_000;
+/** Deliveries before a message goes to the dead-letter topic. @source RocketMQ maxReconsumeTimes */
+export const ATTEMPTS_MAX_DEFAULT = 16;
+/** Messages in flight (leased, waiting for a retry or acked out of order) per group and queue. */
+export const GROUP_QUEUE_WINDOW_MAX = 65_536;
+
+/** Bytes to which every batch and ring record is aligned. */
+export const ALIGNMENT = 8;
+
+if (BATCH_BYTES_MAX < BODY_BYTES_MAX + KEY_BYTES_MAX + TAG_BYTES_MAX + PROPERTIES_BYTES_MAX + KIB) {
+  throw new Error('limits: a batch must hold the largest message');
+}
+if (BATCH_BYTES_MAX % ALIGNMENT !== 0) throw new Error('limits: a batch is aligned');
+if (FRAME_BYTES_MAX <= BATCH_BYTES_MAX) throw new Error('limits: a frame holds a batch');

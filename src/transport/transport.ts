@@ -1,0 +1,115 @@
+/**
+ * The front door as the acceptor sees it: WebSocket connections and HTTP requests on one port, whatever library
+ * carries them (`front-door-uws.ts`, `front-door-ws.ts`). All calls and callbacks are on the event-loop thread that listens.
+ */
+
+/** One WebSocket connection, from its upgrade to its close. */
+export interface WebSocketConnection {
+  /** Counts from 1 and never comes back within a process. */
+  readonly id: number;
+  /** Address of the peer, for limits and logs. */
+  readonly remoteAddress: string;
+  /**
+   * Sends one frame.
+   * @shape the bytes are borrowed until the call returns: what the socket does not take at once is copied
+   * @returns false when bytes are now waiting in the broker (see `bufferedBytes`); true otherwise
+   */
+  sendBinary(bytes: Uint8Array): boolean;
+  sendText(text: string): boolean;
+  /** Bytes accepted by `send…` and not yet taken by the socket. */
+  bufferedBytes(): number;
+  /** Stops reading from the socket, so that the sender feels it. Frames already cut may still arrive. */
+  pause(): void;
+  resume(): void;
+  /** Runs `action` with as few system calls as possible for the frames it sends. */
+  cork(action: () => void): void;
+  /** Closes with a WebSocket close code and a reason of at most 123 bytes. Harmless when already closed. */
+  close(code: number, reason: string): void;
+}
+
+/** What the acceptor does with a connection's events. The same object serves all connections. */
+export interface WebSocketHandler {
+  open(connection: WebSocketConnection): void;
+  /** @shape `bytes` are borrowed until the call returns */
+  binary(connection: WebSocketConnection, bytes: Uint8Array): void;
+  text(connection: WebSocketConnection, text: string): void;
+  /** The socket took bytes that were waiting. */
+  drained(connection: WebSocketConnection): void;
+  /** Called exactly once for each `open`, also after `close`. */
+  closed(connection: WebSocketConnection, code: number): void;
+}
+
+/** One HTTP request with its whole body, at most `httpBodyBytesMax` bytes. */
+export type HttpRequest = {
+  /** Upper case. */
+  readonly method: string;
+  /** Still percent-encoded, without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Names in lower case. */
+  readonly headers: ReadonlyMap<string, string>;
+  /** Owned by the receiver. */
+  readonly body: Uint8Array;
+  readonly remoteAddress: string;
+  /** Aborted when the peer goes away before the response. */
+  readonly signal: AbortSignal;
+};
+
+export type HttpResponse = {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: string | Uint8Array;
+};
+
+/** Must not throw; a rejection is answered with 500 and counted. */
+export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;
+
+/** Limits that the front door itself keeps, before anything is parsed. */
+export type FrontDoorLimits = {
+  /** Bytes of one WebSocket message; a larger one closes the connection with 1009. */
+  readonly frameBytesMax: number;
+  readonly httpBodyBytesMax: number;
+  /** Connections (WebSocket and HTTP) in all; more are refused with 503. */
+  readonly connectionsMax: number;
+  readonly connectionsPerAddressMax: number;
+  /** Milliseconds until request line, headers and body must be there. */
+  readonly requestTimeoutMs: number;
+  /** Seconds after which a silent WebSocket is closed (pings are sent in between). */
+  readonly idleTimeoutSeconds: number;
+  /** Control frames (ping, pong) a second and connection; more close it with 1008. */
+  readonly controlFramesPerSecondMax: number;
+};
+
+export type FrontDoorOptions = {
+  readonly host: string;
+  /** 0 picks a free port. */
+  readonly port: number;
+  readonly webSocketPath: string;
+  readonly limits: FrontDoorLimits;
+  readonly webSocket: WebSocketHandler;
+  readonly http: HttpHandler;
+  /**
+   * Decides before the upgrade. `origin` is undefined when the header is absent.
+   * @returns undefined to let it in, or the refusal to answer
+   */
+  readonly admit: (request: {
+    origin: string | undefined;
+    host: string | undefined;
+    remoteAddress: string;
+  }) => HttpResponse | undefined;
+};
+
+export type TransportName = 'uws' | 'ws';
+
+export interface FrontDoor {
+  readonly transport: TransportName;
+  /** Why this transport and not the other, one sentence. */
+  readonly reason: string;
+  /** The port that was bound. */
+  readonly port: number;
+  readonly connectionCount: number;
+  /** Takes no new connections; those that are open go on. */
+  stopListening(): void;
+  /** Closes everything. Resolves when the port is free and every `closed` was called. */
+  close(): Promise<void>;
+}
