@@ -33,7 +33,46 @@ const row = (
   hint: string,
 ): ErrorDefinition => ({ number, category, retryable, stored, httpStatus, sentence, hint });
 
-export const ERROR_CODES = {
+/** The name of an error code, as users match on it. */
+export type ErrorCode =
+  | 'INVALID_ARGUMENT'
+  | 'INVALID_NAME'
+  | 'MESSAGE_TOO_LARGE'
+  | 'CLOSED'
+  | 'DRAINING'
+  | 'BUSY'
+  | 'WINDOW_FULL'
+  | 'RATE_LIMITED'
+  | 'TIMEOUT'
+  | 'FLUSH_TIMEOUT'
+  | 'TOPIC_NOT_FOUND'
+  | 'QUEUE_NOT_FOUND'
+  | 'GROUP_NOT_FOUND'
+  | 'TOPIC_EXISTS'
+  | 'SUBSCRIPTION_NOT_FOUND'
+  | 'MESSAGE_NOT_FOUND'
+  | 'GROUP_IN_USE'
+  | 'LIMIT_REACHED'
+  | 'OFFSET_OUT_OF_RANGE'
+  | 'BAD_FRAME'
+  | 'UNSUPPORTED_VERSION'
+  | 'UNKNOWN_REQUEST'
+  | 'NOT_FOUND'
+  | 'UNAUTHENTICATED'
+  | 'FORBIDDEN'
+  | 'STORAGE_FULL'
+  | 'STORAGE_IO'
+  | 'RECORD_CORRUPT'
+  | 'SHARD_RESTARTING'
+  | 'SHARD_FENCED'
+  | 'SEQUENCE_GAP'
+  | 'STALE_PRODUCER_EPOCH'
+  | 'LEASE_EXPIRED'
+  | 'SUBSCRIPTION_MISMATCH'
+  | 'UNSUPPORTED'
+  | 'INVARIANT';
+
+export const ERROR_CODES: Readonly<Record<ErrorCode, ErrorDefinition>> = {
   INVALID_ARGUMENT: row(
     1,
     'error',
@@ -358,10 +397,7 @@ export const ERROR_CODES = {
     'The broker found itself in a state that must not happen.',
     'Please report it with the broker log.',
   ),
-} as const;
-
-/** The name of an error code, as users match on it. */
-export type ErrorCode = keyof typeof ERROR_CODES;
+};
 
 const codeByNumber = new Map<number, ErrorCode>(
   (Object.keys(ERROR_CODES) as ErrorCode[]).map((code) => [ERROR_CODES[code].number, code]),
