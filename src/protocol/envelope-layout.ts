@@ -66,9 +66,6 @@ export const CONTROL_SESSION = 0; // u32
 export const CONTROL_CORRELATION = 4; // u32
 export const CONTROL_JSON = 8;
 
-/** A side job that the shard asked for has ended: JSON. */
-export const REQUEST_JOB_DONE = 6;
-
 export const REPLY_PRODUCED = 1;
 export const PRODUCED_SESSION = 0; // u32
 export const PRODUCED_CORRELATION = 4; // u32
@@ -133,10 +130,8 @@ export const EXTENT_COUNT = 24; // u32
 export const EXTENT_FLAGS = 28; // u32
 
 export const REPLY_CONTROL = 6; // CONTROL_SESSION, CONTROL_CORRELATION, CONTROL_JSON
-/** The shard wants a side job done: JSON, answered by REQUEST_JOB_DONE. */
-export const REPLY_JOB = 7;
 /** Something operators must know: JSON. */
-export const REPLY_EVENT = 8;
+export const REPLY_EVENT = 7;
 
 /** Stands for an offset that is not known any more; all ones on the wire. */
 export const OFFSET_UNKNOWN: number = Number.MAX_SAFE_INTEGER;

@@ -147,38 +147,6 @@ export function shardOf(topicId: number, queueId: number, shards: number): numbe
   return (topicId + queueId) % shards;
 }
 
-/** Work that blocks too long for a shard, done elsewhere; `job` pairs request and answer. */
-export type SideJob =
-  | {
-      readonly kind: 'prepare-segment';
-      readonly job: number;
-      readonly name: string;
-      readonly segmentBytes: number;
-    }
-  | {
-      readonly kind: 'load-index';
-      readonly job: number;
-      readonly segment: number;
-      readonly topicId: number;
-      readonly queueId: number;
-    }
-  | { readonly kind: 'build-index'; readonly job: number; readonly segment: number }
-  | {
-      readonly kind: 'find-key';
-      readonly job: number;
-      readonly segments: readonly number[];
-      readonly topicId: number;
-      readonly key: string;
-      readonly max: number;
-    };
-
-/** How a side job ended. */
-export type SideJobResult = {
-  readonly job: number;
-  readonly error: { readonly code: string; readonly message: string } | null;
-  readonly result: unknown;
-};
-
 /** Something that operators or the acceptor must act on. */
 export type ShardEvent =
   | { readonly event: 'needs-dead-letter-topic'; readonly groupId: number }

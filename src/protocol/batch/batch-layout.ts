@@ -9,9 +9,10 @@ export const BATCH_VERSION = 1;
 
 /** Broker's header: byte offsets from the start of the stored batch. */
 export const STORED_MAGIC = 0;
-export const STORED_BYTES = 4;
-export const STORED_CRC = 8;
-export const STORED_CRC_FROM = 12;
+export const STORED_CRC = 4;
+/** The checksum covers everything from here to the end of the header, the length included. */
+export const STORED_CRC_FROM = 8;
+export const STORED_BYTES = 8;
 export const STORED_VERSION = 12;
 export const STORED_KIND = 14;
 export const STORED_POSITION = 16;

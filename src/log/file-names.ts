@@ -1,0 +1,42 @@
+/** Names of the files in a shard's directory: numbers only, never a topic or a group. */
+
+/** Digits of a segment number: 2^48 bytes in the smallest segments still fit. */
+const DIGITS = 12;
+const SEGMENT = /^log-(\d{12})\.seg$/;
+const INDEX = /^log-(\d{12})\.idx$/;
+const SNAPSHOT = /^state-(\d{16})\.snap$/;
+
+export const CHECKPOINT_NAME = 'checkpoint';
+
+/** The segment that holds positions number × segmentBytes and above. */
+export function segmentName(segment: number): string {
+  return `log-${String(segment).padStart(DIGITS, '0')}.seg`;
+}
+
+/** The index derived from a sealed segment. */
+export function indexName(segment: number): string {
+  return `log-${String(segment).padStart(DIGITS, '0')}.idx`;
+}
+
+/** The snapshot of the state that the log gives up to `position`. */
+export function snapshotName(position: number): string {
+  return `state-${String(position).padStart(16, '0')}.snap`;
+}
+
+/** The number in the name of a segment; undefined for another name. */
+export function segmentOfName(name: string): number | undefined {
+  return numberIn(SEGMENT, name);
+}
+
+export function segmentOfIndexName(name: string): number | undefined {
+  return numberIn(INDEX, name);
+}
+
+export function positionOfSnapshotName(name: string): number | undefined {
+  return numberIn(SNAPSHOT, name);
+}
+
+function numberIn(pattern: RegExp, name: string): number | undefined {
+  const digits = pattern.exec(name)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}

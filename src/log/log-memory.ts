@@ -1,0 +1,40 @@
+/**
+ * What the threads of one shard share about its log: the positions and the word that says why it stopped. One writer
+ * per word (docs/THREADS.md).
+ */
+import { CELL_BYTES, PositionCell } from '../memory/position-cell.ts';
+import { ERROR_CODES, errorCodeOf, type ErrorCode } from '../base/error-codes.ts';
+
+/** Bytes of shared memory for one LogMemory. */
+export const LOG_MEMORY_BYTES: number = 5 * CELL_BYTES;
+
+export class LogMemory {
+  /** Written by the shard: batches below are complete in the tail window. */
+  readonly appended: PositionCell;
+  /** Written by the flusher: bytes below are with the operating system. */
+  readonly written: PositionCell;
+  /** Written by the flusher: bytes below are on the disk. */
+  readonly flushed: PositionCell;
+  /** Written by the shard: acks may go out, and consumers see, up to here. */
+  readonly commit: PositionCell;
+  private readonly fault: Int32Array;
+
+  constructor(memory: SharedArrayBuffer, byteOffset: number) {
+    this.appended = new PositionCell(memory, byteOffset);
+    this.written = new PositionCell(memory, byteOffset + CELL_BYTES);
+    this.flushed = new PositionCell(memory, byteOffset + 2 * CELL_BYTES);
+    this.commit = new PositionCell(memory, byteOffset + 3 * CELL_BYTES);
+    this.fault = new Int32Array(memory, byteOffset + 4 * CELL_BYTES, 1);
+  }
+
+  /** Flusher only: it has stopped for good. */
+  reportFault(code: ErrorCode): void {
+    Atomics.store(this.fault, 0, ERROR_CODES[code].number);
+  }
+
+  /** Why the flusher stopped; undefined while it runs. */
+  faultCode(): ErrorCode | undefined {
+    const number = Atomics.load(this.fault, 0);
+    return number === 0 ? undefined : errorCodeOf(number);
+  }
+}
