@@ -1,0 +1,105 @@
+/**
+ * Runs the compiled tests: `node --test` of Node 20 takes no globs and would run every helper it finds. Lives beside
+ * the tests it runs, so the same file serves `dist` and any other output directory of the compiler.
+ *
+ *   npm test                      everything
+ *   npm test -- ring log/segment  files whose path contains one of the words
+ *   npm test -- --test-name-pattern=drain acceptor
+ *   npm run fuzz -- broker-conf --seed 7
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Two files at a time: each may start a broker with threads of its own. */
+const FILES_AT_ONCE = 2;
+const TEST_TIMEOUT_MS = 120_000;
+const EXIT_USAGE = 2;
+
+/** Rounds of each fuzzer when `--fuzz` asks for a long run. */
+const FUZZ_ROUNDS_LONG = 100_000;
+
+type Plan = {
+  readonly files: readonly string[];
+  readonly nodeOptions: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+};
+
+const testRoot = dirname(fileURLToPath(import.meta.url));
+
+/** A test whose source was deleted or renamed stays in the output directory; the source map tells. */
+function hasSource(file: string): boolean {
+  const mapFile = `${file}.map`;
+  if (!existsSync(mapFile)) return true;
+  const map = JSON.parse(readFileSync(mapFile, 'utf8')) as { sources: string[] };
+  return map.sources.every((source) => existsSync(resolve(dirname(file), source)));
+}
+
+/** Compiled test files below `folder` whose path contains one of the words; all of them when there is none. */
+function collect(folder: string, words: readonly string[]): readonly string[] {
+  return readdirSync(testRoot, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.js') && file.startsWith(folder))
+    .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+    .map((file) => join(testRoot, file))
+    .filter(hasSource)
+    .sort();
+}
+
+/** The command line: words that select files, `--fuzz`, `--seed N`, and options of Node's own runner. */
+function plan(given: readonly string[]): Plan {
+  const words: string[] = [];
+  const nodeOptions: string[] = [];
+  const environment: Record<string, string> = {};
+  let folder = '';
+  const waiting = [...given];
+  for (let argument = waiting.shift(); argument !== undefined; argument = waiting.shift()) {
+    if (argument === '--fuzz') {
+      folder = 'fuzz/';
+      environment['SLUICE_FUZZ_ROUNDS'] =
+        process.env['SLUICE_FUZZ_ROUNDS'] ?? String(FUZZ_ROUNDS_LONG);
+    } else if (argument === '--seed') {
+      environment['SLUICE_SEED'] = waiting.shift() ?? '';
+    } else if (argument.startsWith('--')) {
+      nodeOptions.push(argument);
+    } else {
+      // `test/log/segment.test.ts` is as good as `log/segment`.
+      words.push(argument.replace(/^(\.\/)?test\//, '').replace(/\.ts$/, ''));
+    }
+  }
+  return { files: collect(folder, words), nodeOptions, environment };
+}
+
+function run(): void {
+  const { files, nodeOptions, environment } = plan(process.argv.slice(2));
+  if (files.length === 0) {
+    const where = relative(process.cwd(), testRoot) || '.';
+    console.error(`No test file in ${where} matches: ${process.argv.slice(2).join(' ')}`);
+    process.exitCode = EXIT_USAGE;
+    return;
+  }
+  const child = spawn(
+    process.execPath,
+    [
+      '--test',
+      `--test-timeout=${TEST_TIMEOUT_MS}`,
+      `--test-concurrency=${FILES_AT_ONCE}`,
+      '--test-reporter=spec',
+      ...nodeOptions,
+      ...files,
+    ],
+    { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...environment } },
+  );
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => child.kill(signal));
+  }
+  child.on('error', (error) => {
+    console.error(`The test process did not start: ${error.message}`);
+    process.exitCode = 1;
+  });
+  child.on('exit', (code) => {
+    process.exitCode = code ?? 1;
+  });
+}
+
+run();
