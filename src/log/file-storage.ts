@@ -11,8 +11,6 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
-} from 'node:fs';
-import {
   readdirSync,
   readSync,
   renameSync,

@@ -43,6 +43,8 @@ export class ShardLog {
   private readonly epoch: number;
   /** Positions below this may be overwritten by bytes one window later: looked up once a slot. */
   private checkedEnd: number;
+  /** The window holds nothing from before this run. */
+  private readonly loadedFrom: number;
   private readonly fields: StoredFields;
 
   constructor(options: {
@@ -65,6 +67,7 @@ export class ShardLog {
     this.flushed = options.position;
     this.preparedEnd = options.preparedEnd;
     this.epoch = options.epoch;
+    this.loadedFrom = options.position;
     // A recovered log starts with an empty window: everything in the current slot is free.
     this.checkedEnd =
       options.position - (options.position % this.tail.slotBytes) + this.tail.slotBytes;
@@ -84,7 +87,7 @@ export class ShardLog {
 
   /** First position that is still in the tail window, whatever happens next: below it reads are cold. */
   get hotStart(): number {
-    return Math.max(0, this.checkedEnd - this.tail.windowBytes);
+    return Math.max(this.loadedFrom, this.checkedEnd - this.tail.windowBytes);
   }
 
   /** Takes over what the flusher has published. */

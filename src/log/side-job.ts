@@ -1,0 +1,99 @@
+/**
+ * Work that would keep a shard from its duty cycle: files prepared ahead, indexes, snapshots, old reads. The shard submits
+ * and polls; who runs them is injected: piscina threads in a broker, the caller itself in tests and simulation.
+ */
+import type { ErrorCode } from '../base/error-codes.ts';
+
+export type SideJob = { readonly job: number } & (
+  | {
+      /** Makes the file of a segment: an old one renamed, or zeros written and synced. */
+      readonly kind: 'prepare-segment';
+      readonly segment: number;
+      readonly segmentBytes: number;
+      /** Segment whose file is free to be used again, or null. */
+      readonly recycle: number | null;
+      /** Refused above this share of the volume in use, 0 to 1. */
+      readonly usedRatioMax: number;
+    }
+  | {
+      readonly kind: 'load-page';
+      readonly segment: number;
+      readonly segmentBytes: number;
+      readonly chunkBytes: number;
+      readonly topicId: number;
+      readonly queueId: number;
+      readonly offset: number;
+    }
+  | {
+      readonly kind: 'build-index';
+      readonly segment: number;
+      readonly segmentBytes: number;
+      readonly chunkBytes: number;
+    }
+  | { readonly kind: 'write-snapshot'; readonly position: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'remove-segments'; readonly segments: readonly number[] }
+  | {
+      readonly kind: 'read-batch';
+      readonly position: number;
+      readonly bytes: number;
+      readonly segmentBytes: number;
+    }
+  | {
+      readonly kind: 'find-key';
+      readonly topicId: number;
+      readonly key: string;
+      readonly max: number;
+      /** Sealed segments with an index, newest first. */
+      readonly sealed: readonly number[];
+      /** Segments without one yet, newest first: walked whole, up to `committed`. */
+      readonly open: readonly number[];
+      readonly committed: number;
+      readonly segmentBytes: number;
+      readonly chunkBytes: number;
+    }
+  | {
+      readonly kind: 'scrub';
+      readonly segment: number;
+      readonly segmentBytes: number;
+      readonly chunkBytes: number;
+    }
+  | { readonly kind: 'measure-volume' }
+);
+
+/** Without the number that the queue of jobs gives it. */
+export type SideJobInput = SideJob extends infer Job
+  ? Job extends SideJob
+    ? Omit<Job, 'job'>
+    : never
+  : never;
+
+/** Where a message with a key was found. */
+export type FoundMessage = {
+  readonly queueId: number;
+  readonly baseOffset: number;
+  readonly position: number;
+  readonly batchBytes: number;
+  readonly index: number;
+};
+
+export type SideJobResult = {
+  readonly job: number;
+  readonly error?: { readonly code: ErrorCode; readonly message: string };
+  /** `load-page`: flat entries (entry-table.ts). */
+  readonly numbers?: Float64Array;
+  /** `read-batch`: the stored batch, verified. */
+  readonly bytes?: Uint8Array;
+  /** `find-key`. */
+  readonly found?: readonly FoundMessage[];
+  /** `scrub`: positions of damaged batches. */
+  readonly damaged?: readonly number[];
+  /** `prepare-segment`, `measure-volume`: share of the volume in use, 0 to 1, and bytes free. */
+  readonly usedRatio?: number;
+  readonly freeBytes?: number;
+};
+
+export interface SideJobs {
+  submit(job: SideJob): void;
+  /** A finished job; undefined when there is none. */
+  poll(): SideJobResult | undefined;
+}

@@ -1,0 +1,81 @@
+/**
+ * The derived state of a shard at one position, in a file of its own, so that recovery reads the log from there and not
+ * from its beginning. Two are kept; a damaged one is ignored. Written by a side job: temp file, sync, rename, sync directory.
+ *
+ *   0 u32 magic   4 u32 crc of 8..end   8 u64 position   16 u32 JSON bytes   20 u32 version   24 JSON in UTF-8
+ */
+import { getU64, setU64 } from '../base/bytes.ts';
+import { crc32 } from '../base/crc32-native.ts';
+import { positionOfSnapshotName, snapshotName } from './file-names.ts';
+import type { Storage } from './storage.ts';
+
+const MAGIC = 0x4e535153;
+const HEADER_BYTES = 24;
+const VERSION = 1;
+const KEPT = 2;
+
+/** A snapshot as it was read. */
+export type Snapshot = { readonly position: number; readonly state: unknown };
+
+/** Encodes a state; the bytes can be handed to another thread. */
+export function encodeSnapshot(position: number, state: unknown): Uint8Array {
+  const json = new TextEncoder().encode(JSON.stringify(state));
+  const bytes = new Uint8Array(HEADER_BYTES + json.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, MAGIC, true);
+  setU64(view, 8, position);
+  view.setUint32(16, json.length, true);
+  view.setUint32(20, VERSION, true);
+  bytes.set(json, HEADER_BYTES);
+  view.setUint32(4, crc32(bytes, 8, bytes.length), true);
+  return bytes;
+}
+
+/** Writes an encoded snapshot and removes those that are too old. @throws STORAGE_IO, STORAGE_FULL */
+export function writeSnapshot(storage: Storage, position: number, bytes: Uint8Array): void {
+  const name = snapshotName(position);
+  const temporary = `${name}.tmp`;
+  const file = storage.open(temporary, true);
+  try {
+    file.write(bytes, 0);
+    file.sync();
+  } finally {
+    file.close();
+  }
+  storage.rename(temporary, name);
+  storage.syncDirectory();
+  for (const old of snapshotPositions(storage).slice(KEPT)) storage.remove(snapshotName(old));
+}
+
+/** The newest snapshot that is whole; undefined when there is none. */
+export function readSnapshot(storage: Storage): Snapshot | undefined {
+  for (const position of snapshotPositions(storage)) {
+    const state = readOne(storage, position);
+    if (state !== undefined) return { position, state };
+  }
+  return undefined;
+}
+
+/** Positions of the snapshots in a directory, newest first. */
+export function snapshotPositions(storage: Storage): number[] {
+  return storage
+    .list()
+    .map(positionOfSnapshotName)
+    .filter((position) => position !== undefined)
+    .sort((left, right) => right - left);
+}
+
+function readOne(storage: Storage, position: number): unknown {
+  const file = storage.open(snapshotName(position), false);
+  try {
+    const bytes = new Uint8Array(file.size());
+    const view = new DataView(bytes.buffer);
+    if (file.read(bytes, 0) < HEADER_BYTES || view.getUint32(0, true) !== MAGIC) return undefined;
+    if (view.getUint32(4, true) !== crc32(bytes, 8, bytes.length)) return undefined;
+    if (getU64(view, 8) !== position || view.getUint32(20, true) !== VERSION) return undefined;
+    if (view.getUint32(16, true) !== bytes.length - HEADER_BYTES) return undefined;
+    return JSON.parse(new TextDecoder().decode(bytes.subarray(HEADER_BYTES)));
+  } finally {
+    file.close();
+  }
+}
