@@ -64,6 +64,47 @@ export const ATTEMPTS_MAX_DEFAULT = 16;
 /** Messages in flight (leased, waiting for a retry or acked out of order) per group and queue. */
 export const GROUP_QUEUE_WINDOW_MAX = 65_536;
 
+/** Milliseconds that a fetch or an HTTP poll may wait for messages. */
+export const WAIT_MS_MAX = 60_000;
+/** Messages of one fetch or one HTTP poll. */
+export const FETCH_MESSAGES_MAX = 1000;
+/** Bytes of batches that one fetch reads, and of messages that one HTTP poll collects; a single larger batch still passes. */
+export const FETCH_BYTES_MAX: number = 2 * MIB;
+/** Characters of a request id, client name, member name or nack reason. */
+export const LABEL_LENGTH_MAX = 256;
+/** Dead letters that one redrive moves, and messages that one search by key finds. */
+export const REDRIVE_MAX = 1_000_000;
+export const FIND_KEY_MAX = 64;
+/** Milliseconds before a further attempt, in a group's back-off. */
+export const RETRY_BACKOFF_MS_MAX: number = 24 * 3_600_000;
+/** Steps of a group's back-off; also the most attempts it can be given. */
+export const ATTEMPTS_MAX = 1000;
+
+/** Bytes waiting for one connection's socket before deliveries to it stop, and milliseconds until it is closed. */
+export const CONNECTION_BUFFER_BYTES_MAX: number = 8 * MIB;
+export const CONNECTION_BUFFER_MS_MAX = 30_000;
+/** Milliseconds that a connection has to authenticate. */
+export const AUTHENTICATE_MS_MAX = 5000;
+/** Wrong tokens of one connection, and of one address within a minute. */
+export const AUTH_FAILURES_PER_CONNECTION_MAX = 3;
+export const AUTH_FAILURES_PER_ADDRESS_MAX = 30;
+/** Addresses whose wrong tokens are remembered: bounds the memory of the limiter itself. */
+export const AUTH_ADDRESSES_MAX = 4096;
+/** Frames of one connection within a minute that are none of this protocol, before it is closed. */
+export const PROTOCOL_STRIKES_MAX = 100;
+/** HTTP requests under way at once. */
+export const HTTP_REQUESTS_MAX = 4096;
+/** Milliseconds until a shard must have answered the acceptor. */
+export const SHARD_ANSWER_MS_MAX = 30_000;
+/** Bytes of requests that wait for space in a shard's ring before acks are refused as BUSY. */
+export const RING_BACKLOG_BYTES_MAX: number = 4 * MIB;
+/** Bytes of cold extents being read for subscriptions and fetches, of all connections together. */
+export const COLD_READ_BYTES_MAX: number = 32 * MIB;
+/** Cold extents read ahead for one subscription. */
+export const COLD_READS_PER_SUBSCRIPTION_MAX = 4;
+/** Milliseconds that the broker keeps a group's member for HTTP pollers after their last poll. */
+export const HTTP_MEMBER_IDLE_MS = 60_000;
+
 /** Bytes to which every batch and ring record is aligned. */
 export const ALIGNMENT = 8;
 

@@ -140,7 +140,13 @@ export type MessageLocation = {
 export type ShardMetadata = {
   readonly topics: readonly TopicRecord[];
   readonly groups: readonly GroupRecord[];
+  /** The highest ids ever given, deleted ones included: an id is never used again. */
+  readonly topicIdMax?: number;
+  readonly groupIdMax?: number;
 };
+
+/** @shape the JSON of a REPLY_CONTROL record */
+export type ShardControlAnswer = { readonly result: unknown };
 
 /** The shard that owns a queue. */
 export function shardOf(topicId: number, queueId: number, shards: number): number {
