@@ -9,13 +9,13 @@ import {
   fdatasyncSync,
   fstatSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readSync,
   renameSync,
   statfsSync,
-  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -67,8 +67,9 @@ class FileStorageFile implements StorageFile {
   }
 
   size(): number {
+    const descriptor = this.opened();
     try {
-      return fstatSync(this.opened()).size;
+      return fstatSync(descriptor).size;
     } catch (error) {
       throw this.storage.ioError('stat', this.name, error);
     }
@@ -177,7 +178,7 @@ export class FileStorage implements Storage {
   exists(name: string): boolean {
     checkStorageName(name);
     try {
-      return statSync(this.pathOf(name), { throwIfNoEntry: false })?.isFile() ?? false;
+      return lstatSync(this.pathOf(name), { throwIfNoEntry: false })?.isFile() ?? false;
     } catch (error) {
       throw this.ioError('stat', name, error);
     }
