@@ -20,18 +20,15 @@ function nested(depth: number): object {
 }
 
 describe('CONTROL', () => {
-  it('brings back every JSON object, deep ones excepted', () => {
-    const values = fc.dictionary(
-      fc.string().filter((name) => name !== '__proto__'),
-      fc.jsonValue({ maxDepth: 5 }),
-    );
+  it('brings back every JSON object but the name __proto__, which the library spells otherwise', () => {
+    const values = fc
+      .dictionary(fc.string(), fc.jsonValue({ maxDepth: 5 }))
+      .filter((value) => !JSON.stringify(value).includes('__proto__'));
     fc.assert(
       fc.property(values, (value) => {
         // -0 is a JSON number, and JSON itself loses it: so may msgpack.
         const expected = JSON.parse(JSON.stringify(value)) as unknown;
-        const json = JSON.stringify(decodedOf(encodeControl(value)));
-        if (json.includes('__proto__')) return;
-        assert.deepEqual(JSON.parse(json), expected);
+        assert.deepEqual(JSON.parse(JSON.stringify(decodedOf(encodeControl(value)))), expected);
       }),
     );
   });
