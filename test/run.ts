@@ -56,10 +56,9 @@ function plan(given: readonly string[]): Plan {
   for (let argument = waiting.shift(); argument !== undefined; argument = waiting.shift()) {
     if (argument === '--fuzz') {
       folder = 'fuzz/';
-      environment['SLUICE_FUZZ_ROUNDS'] =
-        process.env['SLUICE_FUZZ_ROUNDS'] ?? String(FUZZ_ROUNDS_LONG);
+      environment['FUZZ_ROUNDS'] = process.env['FUZZ_ROUNDS'] ?? String(FUZZ_ROUNDS_LONG);
     } else if (argument === '--seed') {
-      environment['SLUICE_SEED'] = waiting.shift() ?? '';
+      environment['SEED'] = waiting.shift() ?? '';
     } else if (argument.startsWith('--')) {
       nodeOptions.push(argument);
     } else {

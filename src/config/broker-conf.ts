@@ -1,0 +1,102 @@
+/**
+ * A RocketMQ broker.conf as settings of this broker. Keys with the same meaning keep it, also where the name or the
+ * unit is another one here; keys of RocketMQ that mean nothing here are collected for one warning. Pure.
+ *
+ * @source RocketMQ BrokerConfig, MessageStoreConfig
+ */
+import {
+  type GivenValue,
+  isSettingName,
+  knownNames,
+  RENAMED_KEYS,
+  unknownKey,
+} from './config-check.ts';
+import type { SettingName } from './config-schema.ts';
+import { didYouMean } from './did-you-mean.ts';
+import { parseProperties } from './properties-text.ts';
+import { UNUSED_KEYS } from './unused-keys.ts';
+
+/** What a properties file says. */
+export type BrokerConf = {
+  readonly given: readonly GivenValue[];
+  /** Keys without a meaning here, each once. */
+  readonly ignored: readonly string[];
+  /** What is wrong with it, in sentences. */
+  readonly problems: readonly string[];
+};
+
+/** A value in RocketMQ's unit as one in ours; undefined when it is not allowed. */
+type Conversion = {
+  readonly allowed: string;
+  readonly convert: (value: string) => unknown;
+};
+
+/** RocketMQ's own bounds. @source MessageStoreConfig.getDiskMaxUsedSpaceRatio */
+const DISK_PERCENT_MIN = 10;
+const DISK_PERCENT_MAX = 95;
+/** A message that failed waits for the third delay level, then the fourth, … @source ConsumerSendMsgBackProcessor */
+const RETRY_LEVELS_BEFORE = 2;
+
+const CONVERSIONS: Readonly<Record<string, Conversion>> = {
+  diskMaxUsedSpaceRatio: {
+    allowed: `a percentage from ${DISK_PERCENT_MIN} to ${DISK_PERCENT_MAX}`,
+    convert: (value) => {
+      const percent = /^\d+$/.test(value) ? Number(value) : -1;
+      return percent >= DISK_PERCENT_MIN && percent <= DISK_PERCENT_MAX ? percent / 100 : undefined;
+    },
+  },
+  messageDelayLevel: {
+    allowed: 'at least three delays with blanks between, such as 1s 5s 10s 30s 1m',
+    convert: (value) => {
+      const delays = value.split(/\s+/).filter((delay) => delay !== '');
+      const wellFormed = delays.every((delay) => /^\d+[smhd]$/.test(delay));
+      return wellFormed && delays.length > RETRY_LEVELS_BEFORE
+        ? delays.slice(RETRY_LEVELS_BEFORE)
+        : undefined;
+    },
+  },
+};
+
+/** Keys of RocketMQ that look like a mistyped key of ours: the only two of its 500. */
+const NEIGHBOURS: readonly string[] = ['brokerIP2', 'haListenPort'];
+
+/**
+ * Reads a broker.conf.
+ *
+ * @param origin - the file, for messages
+ */
+export function readBrokerConf(content: string, origin: string): BrokerConf {
+  const given: GivenValue[] = [];
+  const problems: string[] = [];
+  const ignored = new Set<string>();
+  for (const { key, value } of parseProperties(content)) {
+    const renamed = Object.hasOwn(RENAMED_KEYS, key) ? RENAMED_KEYS[key] : undefined;
+    if (renamed !== undefined) {
+      const converted = convert(key, value, renamed, origin);
+      if (typeof converted === 'string') problems.push(converted);
+      else given.push(converted);
+    } else if (isSettingName(key) || Object.hasOwn(UNUSED_KEYS, key)) {
+      given.push({ name: key, key, value, origin });
+    } else if (!NEIGHBOURS.includes(key) && didYouMean(key, knownNames()) !== undefined) {
+      // RocketMQ would start without a word and without the setting.
+      problems.push(unknownKey({ name: key, key, origin }));
+    } else {
+      ignored.add(key);
+    }
+  }
+  return { given, ignored: [...ignored], problems };
+}
+
+/** The value under our name, or what is wrong with it. */
+function convert(
+  key: string,
+  value: string,
+  name: SettingName,
+  origin: string,
+): GivenValue | string {
+  const conversion = Object.hasOwn(CONVERSIONS, key) ? CONVERSIONS[key] : undefined;
+  if (conversion === undefined) return { name, key, value, origin };
+  const converted = conversion.convert(value);
+  if (converted !== undefined) return { name, key, value: converted, origin };
+  return `${key} is ${JSON.stringify(value)} (${origin}); allowed: ${conversion.allowed}`;
+}

@@ -1,0 +1,353 @@
+/**
+ * Every setting of the broker: name, sentence, unit, default, range. Names are RocketMQ's where RocketMQ has the same
+ * thing. docs/CONFIG.md is written from this table. Control path, at start only; the result is plain data.
+ */
+import {
+  ATTEMPTS_MAX_DEFAULT,
+  BODY_BYTES_MAX,
+  IN_FLIGHT_REQUESTS_MAX,
+  LEASE_MS_DEFAULT,
+  LEASE_MS_MAX,
+  LEASE_MS_MIN,
+  NACK_DELAY_MS_MAX,
+  TOPIC_QUEUES_MAX,
+} from '../base/limits.ts';
+import { KIB, MIB } from '../base/units.ts';
+import {
+  boolean,
+  bytes,
+  bytesPowerOfTwo,
+  choice,
+  durationHours,
+  durationMs,
+  integer,
+  type Kind,
+  list,
+  ratio,
+} from './setting-kinds.ts';
+import { address, host, name, origin, path, token } from './text-kinds.ts';
+
+/** The checked configuration: frozen, every field present. Meaning, range and default of each: docs/CONFIG.md. */
+export type BrokerConfig = {
+  readonly storePathRootDir: string;
+  readonly memory: boolean;
+  readonly flushDiskType: 'SYNC_FLUSH' | 'ASYNC_FLUSH';
+  readonly flushIntervalMs: number;
+  readonly segmentBytes: number;
+  readonly fileReservedTimeHours: number;
+  readonly retentionBytes: number | undefined;
+  readonly diskSoftRatio: number;
+  readonly diskHardRatio: number;
+  readonly listenAddress: string;
+  readonly frontDoorPort: number;
+  readonly transport: 'auto' | 'uws' | 'ws';
+  readonly shards: number | undefined;
+  readonly tailBytes: number;
+  readonly ringBytes: number;
+  readonly defaultTopicQueueNums: number;
+  readonly autoCreateTopicEnable: boolean | undefined;
+  readonly autoCreateSubscriptionGroup: boolean;
+  readonly maxAttempts: number;
+  readonly retryBackoffMs: readonly number[];
+  readonly leaseMs: number;
+  readonly maxMessageSize: number;
+  readonly connectionsMax: number;
+  readonly connectionsPerAddressMax: number;
+  readonly inFlightRequestsMax: number;
+  readonly rateLimitBytesPerSecond: number | undefined;
+  readonly rateLimitMessagesPerSecond: number | undefined;
+  readonly allowedOrigins: readonly string[];
+  readonly allowedHosts: readonly string[];
+  readonly authToken: string | undefined;
+  readonly authTokenFile: string | undefined;
+  readonly insecureIUnderstand: boolean;
+  readonly logLevel: 'info' | 'warn' | 'error' | 'silent';
+  readonly brokerName: string;
+  readonly brokerClusterName: string;
+  readonly brokerId: number;
+};
+
+/** Name of a setting. */
+export type SettingName = keyof BrokerConfig;
+
+/** Where a setting stands in docs/CONFIG.md. */
+export type SettingSection =
+  | 'Storage'
+  | 'Front door'
+  | 'Shards and memory'
+  | 'Topics and groups'
+  | 'Limits'
+  | 'Access'
+  | 'Identity and logs';
+
+/** One setting: its kind, what it is for, its default. */
+export type Setting<Value> = Kind<Value> & {
+  readonly section: SettingSection;
+  readonly sentence: string;
+  readonly defaultValue: Value;
+  /** The default in words, where the value alone does not say it. */
+  readonly defaultText: string | undefined;
+  /** Its value is never shown in errors, logs or documents. */
+  readonly secret: boolean;
+};
+
+/** The settings, each with the type that BrokerConfig gives it, in the order of the document. */
+export type SettingTable = { readonly [Name in SettingName]: Setting<BrokerConfig[Name]> };
+
+function setting<Value>(
+  section: SettingSection,
+  kind: Kind<Value>,
+  defaultValue: Value,
+  sentence: string,
+): Setting<Value> {
+  return { ...kind, section, sentence, defaultValue, defaultText: undefined, secret: false };
+}
+
+/** A setting that may be left out; its value is then undefined and `defaultText` says what happens. */
+function optional<Value>(
+  section: SettingSection,
+  kind: Kind<Value>,
+  defaultText: string,
+  sentence: string,
+): Setting<Value | undefined> {
+  return {
+    unit: kind.unit,
+    allowed: kind.allowed,
+    schema: kind.schema.optional(),
+    format: (value) => (value === undefined ? '' : kind.format(value)),
+    section,
+    sentence,
+    defaultValue: undefined,
+    defaultText,
+    secret: false,
+  };
+}
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60_000;
+const GIB = 1024 * MIB;
+
+export const SETTINGS: SettingTable = {
+  storePathRootDir: setting(
+    'Storage',
+    path,
+    './sluice-data',
+    'Directory of all files of the broker. One broker at a time uses it.',
+  ),
+  memory: setting(
+    'Storage',
+    boolean(),
+    false,
+    'Keep everything in memory and write no files; for tests. Receipts then say durability memory.',
+  ),
+  flushDiskType: setting(
+    'Storage',
+    choice(['SYNC_FLUSH', 'ASYNC_FLUSH'], { sync: 'SYNC_FLUSH', async: 'ASYNC_FLUSH' }),
+    'SYNC_FLUSH',
+    'SYNC_FLUSH acknowledges a message when the disk has it, ASYNC_FLUSH when memory has it.',
+  ),
+  flushIntervalMs: setting(
+    'Storage',
+    durationMs(1, MINUTE_MS),
+    500,
+    'Longest time between two flushes under ASYNC_FLUSH: what a power failure may cost.',
+  ),
+  segmentBytes: setting(
+    'Storage',
+    bytesPowerOfTwo(MIB, GIB),
+    64 * MIB,
+    'Size of one segment file. Fixed when the store is created.',
+  ),
+  fileReservedTimeHours: setting(
+    'Storage',
+    durationHours(1, 87_600),
+    72,
+    'Messages are kept this long, consumed or not; whole segments are removed.',
+  ),
+  retentionBytes: optional(
+    'Storage',
+    bytes(MIB, 65_536 * GIB),
+    'no limit by size',
+    'Bytes kept per shard; beyond them the oldest segments go before their time.',
+  ),
+  diskSoftRatio: setting(
+    'Storage',
+    ratio(0.1, 0.99),
+    0.85,
+    'Used part of the volume above which segments are removed before their time.',
+  ),
+  diskHardRatio: setting(
+    'Storage',
+    ratio(0.1, 0.99),
+    0.95,
+    'Used part of the volume above which sends are refused with STORAGE_FULL; reads and acks go on.',
+  ),
+  listenAddress: setting(
+    'Front door',
+    address,
+    '127.0.0.1',
+    'Address to listen on. Any other than loopback needs a token, or insecureIUnderstand.',
+  ),
+  frontDoorPort: setting(
+    'Front door',
+    integer('', 0, 65_535),
+    8880,
+    'Port of WebSocket and HTTP. 0 picks a free one.',
+  ),
+  transport: setting(
+    'Front door',
+    choice(['auto', 'uws', 'ws']),
+    'auto',
+    'Library of the front door: uWebSockets.js, ws, or auto for the first where it loads.',
+  ),
+  shards: optional(
+    'Shards and memory',
+    integer('threads', 1, 64),
+    'half of the cores, at least 1',
+    'Worker threads that own queues, each with a log of its own. Fixed when the store is created.',
+  ),
+  tailBytes: setting(
+    'Shards and memory',
+    bytesPowerOfTwo(MIB, GIB),
+    32 * MIB,
+    'Newest part of each log that is kept in memory; consumers within it never wait for the disk.',
+  ),
+  ringBytes: setting(
+    'Shards and memory',
+    bytesPowerOfTwo(MIB, GIB),
+    8 * MIB,
+    'Size of each request and reply ring between the front door and a shard.',
+  ),
+  defaultTopicQueueNums: setting(
+    'Topics and groups',
+    integer('queues', 1, TOPIC_QUEUES_MAX),
+    8,
+    'Queues of a topic that is created without saying how many.',
+  ),
+  autoCreateTopicEnable: optional(
+    'Topics and groups',
+    boolean(),
+    'depends on the command: on for sluice up, off for sluice broker',
+    'Create a topic with the first message sent to it.',
+  ),
+  autoCreateSubscriptionGroup: setting(
+    'Topics and groups',
+    boolean(),
+    true,
+    'Create a consumer group with its first subscription.',
+  ),
+  maxAttempts: setting(
+    'Topics and groups',
+    integer('deliveries', 1, 1000),
+    ATTEMPTS_MAX_DEFAULT,
+    'Deliveries of a message before it goes to the dead-letter topic of the group.',
+  ),
+  retryBackoffMs: setting(
+    'Topics and groups',
+    list(durationMs(0, NACK_DELAY_MS_MAX), 1, 64),
+    [
+      ...[SECOND_MS, 5 * SECOND_MS, 10 * SECOND_MS, 30 * SECOND_MS],
+      ...[MINUTE_MS, 2 * MINUTE_MS, 5 * MINUTE_MS, 10 * MINUTE_MS],
+    ],
+    'Pause before the second, third, … delivery of a message; the last one repeats.',
+  ),
+  leaseMs: setting(
+    'Topics and groups',
+    durationMs(LEASE_MS_MIN, LEASE_MS_MAX),
+    LEASE_MS_DEFAULT,
+    'Time a consumer has for a message before it is delivered again, unless its subscription says otherwise.',
+  ),
+  maxMessageSize: setting(
+    'Limits',
+    bytes(KIB, BODY_BYTES_MAX),
+    BODY_BYTES_MAX,
+    'Bytes of one message body.',
+  ),
+  connectionsMax: setting(
+    'Limits',
+    integer('connections', 1, 1_000_000),
+    10_000,
+    'Connections in all; more are refused.',
+  ),
+  connectionsPerAddressMax: setting(
+    'Limits',
+    integer('connections', 1, 1_000_000),
+    1000,
+    'Connections from one address; more are refused.',
+  ),
+  inFlightRequestsMax: setting(
+    'Limits',
+    integer('requests', 1, IN_FLIGHT_REQUESTS_MAX),
+    IN_FLIGHT_REQUESTS_MAX,
+    'Unanswered sends of one connection; more are refused with WINDOW_FULL.',
+  ),
+  rateLimitBytesPerSecond: optional(
+    'Limits',
+    bytes(KIB, 64 * GIB),
+    'no limit',
+    'Bytes a second that one connection may send; above them RATE_LIMITED with a time to wait.',
+  ),
+  rateLimitMessagesPerSecond: optional(
+    'Limits',
+    integer('messages', 1, 1_000_000_000),
+    'no limit',
+    'Messages a second that one connection may send.',
+  ),
+  allowedOrigins: {
+    ...setting(
+      'Access',
+      list(origin, 0, 1000),
+      [],
+      'Web pages that may connect, by exact origin; these are in addition to the default.',
+    ),
+    defaultText: 'pages of the host itself and of localhost',
+  },
+  allowedHosts: {
+    ...setting(
+      'Access',
+      list(host, 0, 1000),
+      [],
+      'Values of the Host header that are answered, in addition to the default.',
+    ),
+    defaultText: 'listenAddress, localhost and loopback addresses, with frontDoorPort',
+  },
+  authToken: {
+    ...optional(
+      'Access',
+      token,
+      'no token is asked for',
+      'Token that every client must send. Better in a file: authTokenFile.',
+    ),
+    secret: true,
+    format: (value) => (value === undefined ? '' : '(not shown)'),
+  },
+  authTokenFile: optional(
+    'Access',
+    path,
+    'none',
+    'File whose content is the token; blanks and line ends around it do not count.',
+  ),
+  insecureIUnderstand: setting(
+    'Access',
+    boolean(),
+    false,
+    'Listen on other than loopback addresses without a token: whoever reaches the port may do everything.',
+  ),
+  logLevel: setting(
+    'Identity and logs',
+    choice(['info', 'warn', 'error', 'silent']),
+    'info',
+    'Least important log lines that are written.',
+  ),
+  brokerName: setting('Identity and logs', name, 'broker-a', 'Name of this broker.'),
+  brokerClusterName: setting('Identity and logs', name, 'DefaultCluster', 'Name of its cluster.'),
+  brokerId: setting(
+    'Identity and logs',
+    integer('', 0, 65_535),
+    0,
+    'Number of this broker among those of its name.',
+  ),
+};
+
+/** All names, in the order of the document. */
+export const SETTING_NAMES: readonly SettingName[] = Object.keys(SETTINGS) as SettingName[];

@@ -1,0 +1,92 @@
+/**
+ * docs/CONFIG.md from the table of settings. Run as a program it writes the file; a test compares the file with what
+ * would be written.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { RENAMED_KEYS } from '../config/config-check.ts';
+import {
+  SETTING_NAMES,
+  SETTINGS,
+  type Setting,
+  type SettingName,
+} from '../config/config-schema.ts';
+import { environmentNameOf, flagNameOf } from '../config/setting-names.ts';
+import { UNUSED_KEYS } from '../config/unused-keys.ts';
+import { projectRoot } from './source-tree.ts';
+
+const HEAD = `# Configuration
+
+Every setting has one name. It is written
+
+- on the command line as a flag: \`${flagNameOf('frontDoorPort')} 9000\`,
+- in the environment: \`${environmentNameOf('frontDoorPort')}=9000\`,
+- in a file, named by \`--config\` or by \`SLUICE_CONFIG\`: YAML (\`frontDoorPort: 9000\`), JSON, or a RocketMQ
+  \`broker.conf\` (\`frontDoorPort=9000\`).
+
+Flags win over the environment, the environment over the file, the file over the defaults. An unknown key or a value that is not
+allowed stops the start with a message that names the key, the value, where it stands, and what is allowed.
+
+Sizes are bytes or have a unit: \`65536\`, \`64k\` and \`64KiB\` are the same; k, m, g and KiB, MiB, GiB are powers of 1024.
+Durations are milliseconds or have a unit: \`30000\`, \`30s\`; ms, s, m, h, d. Lists are lists in YAML and JSON, and have commas or
+blanks between elsewhere.
+
+This page is written by \`npm run config-doc\` from \`src/config/config-schema.ts\`.
+`;
+
+const ROCKETMQ = `## A broker.conf of RocketMQ
+
+A file with \`key=value\` lines is read as RocketMQ reads it. Settings above that have RocketMQ's name have its meaning. These
+have another name or unit here:
+
+| RocketMQ | here |
+| --- | --- |
+`;
+
+const ROCKETMQ_NOTES = `
+\`diskMaxUsedSpaceRatio\` is a percentage there. The first two levels of \`messageDelayLevel\` are left out, as RocketMQ's own retries
+leave them out.
+
+These are checked and have no effect, because what they belong to does not exist here yet; one warning names them:
+
+| key | means | allowed |
+| --- | --- | --- |
+`;
+
+const REST = `
+All other keys of RocketMQ are named in the same warning. A key that looks like a mistyped one of this page stops the start.
+`;
+
+/** The text of docs/CONFIG.md. */
+export function configDocument(): string {
+  const sections = [...new Set(SETTING_NAMES.map((name) => SETTINGS[name].section))];
+  const parts = sections.map((section) => {
+    const names = SETTING_NAMES.filter((name) => SETTINGS[name].section === section);
+    return `## ${section}\n\n${names.map(settingText).join('\n')}`;
+  });
+  const renamed = Object.entries(RENAMED_KEYS).map(([from, to]) => `| \`${from}\` | \`${to}\` |\n`);
+  const unused = Object.entries(UNUSED_KEYS).map(
+    ([key, { sentence, allowed }]) => `| \`${key}\` | ${sentence} | ${allowed} |\n`,
+  );
+  const rocketmq = `${ROCKETMQ}${renamed.join('')}${ROCKETMQ_NOTES}${unused.join('')}${REST}`;
+  return [HEAD, ...parts, rocketmq].join('\n');
+}
+
+function settingText(name: SettingName): string {
+  // The table knows each value's type; here only its text matters.
+  const setting = SETTINGS[name] as Setting<unknown>;
+  const value =
+    setting.defaultText ?? `\`${setting.format(setting.defaultValue as never) || '(empty)'}\``;
+  return [
+    `### \`${name}\`\n\n${setting.sentence}\n`,
+    `- default: ${value}`,
+    `- allowed: ${setting.allowed}`,
+    ...(setting.unit === '' ? [] : [`- unit: ${setting.unit}`]),
+    `- also: \`${flagNameOf(name)}\`, \`${environmentNameOf(name)}\`\n`,
+  ].join('\n');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  writeFileSync(join(projectRoot(), 'docs/CONFIG.md'), configDocument());
+}

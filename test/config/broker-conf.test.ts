@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { readBrokerConf } from '../../src/config/broker-conf.ts';
+import { checkGivenValues } from '../../src/config/config-check.ts';
+import type { BrokerConfig } from '../../src/config/config-schema.ts';
+
+/** As RocketMQ's own conf/2m-2s-sync/broker-a.properties, with what tutorials add to it. */
+const TUTORIAL = `
+brokerClusterName=DefaultCluster
+brokerName=broker-b
+brokerId=0
+namesrvAddr=rocketmq1:9876;rocketmq2:9876
+defaultTopicQueueNums=4
+autoCreateTopicEnable=true
+autoCreateSubscriptionGroup=true
+listenPort=10911
+deleteWhen=04
+fileReservedTime=120
+mapedFileSizeCommitLog=1073741824
+mapedFileSizeConsumeQueue=300000
+diskMaxUsedSpaceRatio=88
+storePathRootDir=/var/lib/rocketmq/store
+storePathCommitLog=/var/lib/rocketmq/store/commitlog
+maxMessageSize=65536
+flushIntervalCommitLog=1000
+messageDelayLevel=1s 5s 10s 30s 1m
+brokerRole=SYNC_MASTER
+brokerIP1=192.168.1.5
+brokerIP2=192.168.1.5
+flushDiskType=ASYNC_FLUSH
+#checkTransactionMessageEnable=false
+sendMessageThreadPoolNums=128
+`;
+
+function configOf(content: string): BrokerConfig {
+  const { given, problems } = readBrokerConf(content, 'broker.conf');
+  return checkGivenValues([given], problems).config;
+}
+
+describe('a broker.conf of RocketMQ', () => {
+  it('means here what it means there', () => {
+    const config = configOf(TUTORIAL);
+    assert.equal(config.brokerName, 'broker-b');
+    assert.equal(config.defaultTopicQueueNums, 4);
+    assert.equal(config.autoCreateTopicEnable, true);
+    assert.equal(config.fileReservedTimeHours, 120);
+    assert.equal(config.segmentBytes, 1_073_741_824);
+    assert.equal(config.diskSoftRatio, 0.88);
+    assert.equal(config.storePathRootDir, '/var/lib/rocketmq/store');
+    assert.equal(config.maxMessageSize, 65_536);
+    assert.equal(config.flushDiskType, 'ASYNC_FLUSH');
+    assert.equal(config.flushIntervalMs, 1000);
+    assert.deepEqual(config.retryBackoffMs, [10_000, 30_000, 60_000]);
+  });
+
+  it('may have keys that mean nothing here, each named once', () => {
+    const { ignored } = readBrokerConf(`${TUTORIAL}\nstorePathCommitLog=/x`, 'broker.conf');
+    assert.deepEqual(ignored, [
+      'mapedFileSizeConsumeQueue',
+      'storePathCommitLog',
+      'brokerIP2',
+      'sendMessageThreadPoolNums',
+    ]);
+  });
+
+  it('flushes to disk before it acknowledges, when it does not say', () => {
+    assert.equal(configOf('brokerName=broker-a').flushDiskType, 'SYNC_FLUSH');
+  });
+
+  it('may have settings that only we have', () => {
+    assert.equal(configOf('frontDoorPort=9000\nshards = 2').frontDoorPort, 9000);
+  });
+
+  it('takes the last of two values, as Java does', () => {
+    assert.equal(configOf('brokerId=1\nbrokerId=2').brokerId, 2);
+  });
+
+  it('stops the start over a wrong value, with key, value and what is allowed', () => {
+    const wrong = [
+      [
+        'diskMaxUsedSpaceRatio=96',
+        /diskMaxUsedSpaceRatio is "96" \(broker.conf\); allowed: a perc/,
+      ],
+      [
+        'mapedFileSizeCommitLog=1000',
+        /segmentBytes is "1000" \(broker.conf, mapedFileSizeCommitLo/,
+      ],
+      [
+        'messageDelayLevel=1s 5x 3m',
+        /messageDelayLevel is "1s 5x 3m" \(broker.conf\); allowed: at l/,
+      ],
+      ['messageDelayLevel=1s 5s', /at least three delays/],
+      ['flushDiskType=LATER', /flushDiskType is "LATER"/],
+      ['brokerRole=LEADER', /brokerRole is "LEADER" \(broker.conf\); allowed: ASYNC_MASTER, SYNC_/],
+      ['listenPort=many', /listenPort is "many"/],
+      ['fileReservedTime=', /fileReservedTimeHours is ""/],
+    ] as const;
+    for (const [line, expected] of wrong) assert.throws(() => configOf(line), expected, line);
+  });
+
+  it('stops the start over a key that looks like a mistyped one', () => {
+    assert.throws(() => configOf('flushDiskTyp=ASYNC_FLUSH'), /did you mean flushDiskType\?/);
+    assert.throws(() => configOf('mappedFileSizeCommitlog=1g'), /did you mean mappedFileSizeComm/);
+  });
+});
