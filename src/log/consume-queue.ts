@@ -23,7 +23,12 @@ export type QueueSegment = {
 };
 
 /** A page of entries of one sealed segment, as the side job brings it. */
-export type EntryPage = { readonly segment: number; readonly numbers: Float64Array };
+export type EntryPage = {
+  readonly segment: number;
+  /** The offset that was asked for: the page holds the first entry that ends above it. */
+  readonly from: number;
+  readonly numbers: Float64Array;
+};
 
 /** `loading`: asked for, try again. `end`: at or above the last offset. `gone`: below the first that is kept. */
 export type LookUp = 'found' | 'loading' | 'end' | 'gone';
@@ -179,7 +184,12 @@ export class ConsumeQueue {
   ): LookUp {
     const segment = this.segmentOf(offset);
     for (const page of this.pages) {
-      if (page.segment === segment.segment && findInPage(page.numbers, offset, out)) return 'found';
+      if (
+        page.segment === segment.segment &&
+        page.from <= offset &&
+        findInPage(page, segment, offset, out)
+      )
+        return 'found';
     }
     load(segment.segment, Math.max(offset, segment.firstOffset));
     return 'loading';
@@ -197,8 +207,14 @@ export class ConsumeQueue {
   }
 }
 
-/** The first entry of a page that ends above `offset`; a page knows nothing of offsets before its first entry. */
-function findInPage(numbers: Float64Array, offset: number, out: QueueEntry): boolean {
+/** The first entry of a page that ends above `offset`; false when it may lie behind the page. */
+function findInPage(
+  page: EntryPage,
+  segment: QueueSegment,
+  offset: number,
+  out: QueueEntry,
+): boolean {
+  const { numbers } = page;
   const count = numbers.length / ENTRY_NUMBERS;
   let low = 0;
   let high = count;
@@ -208,7 +224,13 @@ function findInPage(numbers: Float64Array, offset: number, out: QueueEntry): boo
     if ((numbers[at] as number) + (numbers[at + 1] as number) > offset) high = middle;
     else low = middle + 1;
   }
-  if (low === count) return false;
-  readEntry(numbers, low, out);
-  return low > 0 || out.baseOffset <= offset;
+  if (low < count) {
+    readEntry(numbers, low, out);
+    return true;
+  }
+  if (page.from > offset || (count > 0 && page.from < offset)) return false;
+  // The segment holds nothing more of this queue, although it should: damage. What comes next is in the next segment.
+  out.baseOffset = segment.endOffset;
+  out.count = 0;
+  return true;
 }

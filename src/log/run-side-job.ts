@@ -49,6 +49,8 @@ function carryOut(storage: Storage, job: SideJob): Omit<SideJobResult, 'job'> {
       return { bytes: readStoredBatch(storage, job.position, job.bytes, job.segmentBytes) };
     case 'find-key':
       return { found: findKey(storage, job) };
+    case 'locate':
+      return { found: locate(storage, job) };
     case 'scrub':
       return { damaged: scrub(storage, job) };
     case 'measure-volume':
@@ -244,6 +246,26 @@ function findKey(storage: Storage, job: JobOf<'find-key'>): FoundMessage[] {
   return found.slice(0, job.max);
 }
 
+/** The batch that covers `value`, if its distance from the batch's start is the index of a record. */
+function locate(storage: Storage, job: JobOf<'locate'>): FoundMessage[] {
+  const segment = Math.floor(job.value / job.segmentBytes);
+  if (!storage.exists(segmentName(segment))) return [];
+  const found: FoundMessage[] = [];
+  walkSegment(storage, { ...job, segment }, (_bytes, view, at, position) => {
+    const index = job.value - position;
+    const batchBytes = view.getUint32(at + layout.STORED_BYTES, true);
+    if (index < 0 || index >= batchBytes) return;
+    if (view.getUint16(at + layout.STORED_KIND, true) !== layout.KIND_DATA) return;
+    const count = view.getUint32(at + layout.STORED_HEADER_BYTES + layout.BATCH_RECORD_COUNT, true);
+    if (index >= count) return;
+    const topicId = view.getUint32(at + layout.STORED_TOPIC_ID, true);
+    const queueId = view.getUint16(at + layout.STORED_QUEUE_ID, true);
+    const baseOffset = getU64(view, at + layout.STORED_BASE_OFFSET);
+    found.push({ topicId, queueId, baseOffset, position, batchBytes, index });
+  });
+  return found;
+}
+
 function readWhole(
   storage: Storage,
   position: number,
@@ -277,6 +299,7 @@ function collectKey(
   while (reader.next()) {
     if (reader.keyBytes === 0 || reader.key !== key) continue;
     found.push({
+      topicId,
       queueId: view.getUint16(at + layout.STORED_QUEUE_ID, true),
       baseOffset: getU64(view, at + layout.STORED_BASE_OFFSET),
       position: getU64(view, at + layout.STORED_POSITION),

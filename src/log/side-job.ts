@@ -52,6 +52,13 @@ export type SideJob = { readonly job: number } & (
       readonly chunkBytes: number;
     }
   | {
+      /** Finds the message whose batch begins at `value - index`: what a message id says. */
+      readonly kind: 'locate';
+      readonly value: number;
+      readonly segmentBytes: number;
+      readonly chunkBytes: number;
+    }
+  | {
       readonly kind: 'scrub';
       readonly segment: number;
       readonly segmentBytes: number;
@@ -67,8 +74,9 @@ export type SideJobInput = SideJob extends infer Job
     : never
   : never;
 
-/** Where a message with a key was found. */
+/** Where a message was found. */
 export type FoundMessage = {
+  readonly topicId: number;
   readonly queueId: number;
   readonly baseOffset: number;
   readonly position: number;
@@ -83,7 +91,7 @@ export type SideJobResult = {
   readonly numbers?: Float64Array;
   /** `read-batch`: the stored batch, verified. */
   readonly bytes?: Uint8Array;
-  /** `find-key`. */
+  /** `find-key`, `locate`. */
   readonly found?: readonly FoundMessage[];
   /** `scrub`: positions of damaged batches. */
   readonly damaged?: readonly number[];
@@ -94,6 +102,8 @@ export type SideJobResult = {
 
 export interface SideJobs {
   submit(job: SideJob): void;
+  /** Is a finished job waiting to be polled? */
+  hasResults(): boolean;
   /** A finished job; undefined when there is none. */
   poll(): SideJobResult | undefined;
 }

@@ -1,0 +1,41 @@
+/** Appends a producer's batch to the log and its entry to the consume queue: the one place where a message gets its offset. */
+import type { ConsumeQueue } from '../log/consume-queue.ts';
+import type { QueueEntry } from '../log/entry-table.ts';
+import * as layout from '../protocol/batch/batch-layout.ts';
+import type { ShardContext } from './shard-context.ts';
+
+/**
+ * There must be room in the log. The batch becomes visible when the commit position passes it.
+ *
+ * @param entry - filled with what was appended
+ */
+export function appendBatch(
+  context: Pick<ShardContext, 'clock' | 'log'>,
+  queue: ConsumeQueue,
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  length: number,
+  entry: QueueEntry,
+): void {
+  entry.baseOffset = queue.endOffset;
+  // Store times do not fall within a queue, so that a look-up by time can search them.
+  entry.storedAtMs = Math.max(context.clock.epochMs(), queue.lastStoredAtMs);
+  entry.position = context.log.append(
+    {
+      kind: layout.KIND_DATA,
+      baseOffset: entry.baseOffset,
+      topicId: queue.topicId,
+      queueId: queue.queueId,
+    },
+    bytes,
+    at,
+    length,
+    entry.storedAtMs,
+  );
+  entry.count = view.getUint32(at + layout.BATCH_RECORD_COUNT, true);
+  entry.bytes = layout.STORED_HEADER_BYTES + length;
+  entry.bloomLow = view.getUint32(at + layout.BATCH_BLOOM_LOW, true);
+  entry.bloomHigh = view.getUint32(at + layout.BATCH_BLOOM_HIGH, true);
+  queue.push(entry);
+}

@@ -1,0 +1,222 @@
+/**
+ * The groups at work on this shard: subscriptions, which queues they have, what is ready to be delivered, what was settled
+ * in this duty cycle and must go into the log. Deliveries themselves are `deliver-path.ts`. Shard thread only.
+ */
+import { RangeSet } from '../base/range-set.ts';
+import type { ConsumeQueue } from '../log/consume-queue.ts';
+import type { OffsetRange } from '../log/control-record.ts';
+import type { GroupQueue, Lease } from './group-queue.ts';
+import type { ShardContext } from './shard-context.ts';
+import type { MetadataRecord } from './shard-state.ts';
+import type { Subscription } from './subscription.ts';
+
+/** Delay that a group gives by itself: its back-off list. */
+export const DELAY_OF_GROUP = -1;
+
+export class GroupTable {
+  readonly subscriptions: Map<number, Subscription> = new Map();
+  /** Group queues that may have something to deliver. */
+  readonly ready: Set<GroupQueue> = new Set();
+  /** Group queues with a lease or a retry: looked at when time passes. */
+  private readonly timed = new Set<GroupQueue>();
+  /** Settled in this duty cycle and not in the log yet. */
+  private readonly unlogged = new Map<GroupQueue, RangeSet>();
+  private readonly context: ShardContext;
+
+  constructor(context: ShardContext) {
+    this.context = context;
+    for (const one of context.state.allGroupQueues()) if (!one.retries.isEmpty) this.timed.add(one);
+  }
+
+  /** Messages of a queue have become visible. */
+  wake(queue: ConsumeQueue): void {
+    for (const one of this.context.state.groupQueuesOn(queue))
+      if (one.owner !== 0) this.ready.add(one);
+  }
+
+  wakeSubscription(subscription: Subscription): void {
+    for (const one of subscription.queues) this.ready.add(one);
+  }
+
+  /** Something with a time was added to this group queue. */
+  watch(one: GroupQueue): void {
+    this.timed.add(one);
+  }
+
+  attach(subscription: Subscription): void {
+    this.subscriptions.set(subscription.id, subscription);
+  }
+
+  /** A member is gone: what it had on lease goes to others at once, and counts as an attempt. */
+  detach(id: number): void {
+    const subscription = this.subscriptions.get(id);
+    if (subscription === undefined) return;
+    this.subscriptions.delete(id);
+    for (const one of this.context.state.allGroupQueues()) {
+      if (one.groupId !== subscription.groupId || one.topicId !== subscription.topicId) continue;
+      this.giveBack(one, one.endLeases(Number.NEGATIVE_INFINITY, id), 0, 'the consumer went away');
+      if (one.owner === id) one.assign(0);
+      this.ready.add(one);
+    }
+  }
+
+  /** Gives each queue of a group and topic to the subscription named, and the others to nobody. */
+  assign(groupId: number, topicId: number, owners: ReadonlyMap<number, number>): void {
+    for (const queue of this.context.state.queuesOf(topicId)) {
+      const one = this.context.state.groupQueue(groupId, topicId, queue.queueId);
+      if (one === undefined) continue;
+      this.subscriptions.get(one.owner)?.queues.delete(one);
+      const owner = this.subscriptions.get(owners.get(queue.queueId) ?? 0);
+      one.assign(owner?.id ?? 0);
+      owner?.queues.add(one);
+      this.ready.add(one);
+    }
+  }
+
+  /** Makes sure that the group has a position on a queue; a new one is logged. */
+  ensurePosition(groupId: number, queue: ConsumeQueue, offset: () => number): void {
+    if (this.context.state.groupQueue(groupId, queue.topicId, queue.queueId) !== undefined) return;
+    this.setPosition(groupId, queue, offset());
+  }
+
+  /** Sets the group's position on a queue, now and in the log. */
+  setPosition(groupId: number, queue: ConsumeQueue, offset: number): void {
+    const before = this.context.state.groupQueue(groupId, queue.topicId, queue.queueId);
+    if (before !== undefined) this.unlogged.delete(before);
+    const record: MetadataRecord = {
+      put: 'position',
+      groupId,
+      topicId: queue.topicId,
+      queueId: queue.queueId,
+      offset,
+    };
+    this.context.state.applyMetadata(record);
+    this.context.control.metadata(record);
+    const after = this.context.state.groupQueue(groupId, queue.topicId, queue.queueId);
+    if (after !== undefined) this.ready.add(after);
+  }
+
+  /** [start, end) is done for good; logged at the end of the duty cycle. */
+  settle(one: GroupQueue, start: number, end: number): void {
+    one.settle(start, end);
+    this.logSettled(one, start, end);
+    if (one.owner !== 0) this.ready.add(one);
+  }
+
+  /** Remembers that [start, end), which is settled already, must go into the log. */
+  logSettled(one: GroupQueue, start: number, end: number): void {
+    let ranges = this.unlogged.get(one);
+    if (ranges === undefined) {
+      ranges = new RangeSet();
+      this.unlogged.set(one, ranges);
+    }
+    ranges.add(start, end);
+  }
+
+  /**
+   * Runs that were delivered and not settled come again.
+   *
+   * @param delayMs - milliseconds, or DELAY_OF_GROUP
+   */
+  retry(
+    one: GroupQueue,
+    runs: readonly [number, number][],
+    attempt: number,
+    delayMs: number,
+    reason: string,
+  ): void {
+    if (runs.length === 0) return;
+    const { clock, control, state } = this.context;
+    const nowMs = clock.monotonicMs();
+    const delay =
+      delayMs === DELAY_OF_GROUP
+        ? backoffMs(state.groups.get(one.groupId)?.retryBackoffMs ?? [], attempt)
+        : delayMs;
+    const dueAtMs = nowMs + delay;
+    for (const [start, end] of runs)
+      one.retry({ start, end, attempt: attempt + 1, dueAtMs, reason }, nowMs);
+    const dueAtEpochMs = Math.max(0, Math.round(clock.epochMs() + delay));
+    control.retry(
+      one.groupId,
+      one.topicId,
+      one.queueId,
+      runs.map(([start, end]) => ({
+        start,
+        count: end - start,
+        attempt: attempt + 1,
+        dueAtMs: dueAtEpochMs,
+      })),
+    );
+    this.timed.add(one);
+    this.ready.add(one);
+  }
+
+  /** A delivery that did not happen: it comes again at once, and no attempt is counted. */
+  release(one: GroupQueue, runs: readonly [number, number][], attempt: number): void {
+    const nowMs = this.context.clock.monotonicMs();
+    for (const [start, end] of runs)
+      one.retry({ start, end, attempt, dueAtMs: nowMs, reason: '' }, nowMs);
+    if (one.owner !== 0) this.ready.add(one);
+  }
+
+  /** Ends leases whose time is over and wakes retries that are due. */
+  onTime(nowMs: number): void {
+    for (const one of this.timed) {
+      const next = one.nextTimerMs();
+      if (next > nowMs) {
+        if (next === Number.POSITIVE_INFINITY) this.timed.delete(one);
+        continue;
+      }
+      this.giveBack(one, one.endLeases(nowMs), 0, 'the lease ended without an answer');
+      this.ready.add(one);
+    }
+  }
+
+  /** When `onTime` should be called next, at the latest. */
+  nextTimerMs(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const one of this.timed) next = Math.min(next, one.nextTimerMs());
+    return next;
+  }
+
+  /** Puts what was settled into the duty cycle's control records. */
+  writeSettled(): void {
+    const { control } = this.context;
+    for (const [one, ranges] of this.unlogged) {
+      const runs: OffsetRange[] = ranges
+        .runs()
+        .map(([start, end]) => ({ start, count: end - start }));
+      if (!control.hasRoom(runs.length)) break;
+      control.settled(one.groupId, one.topicId, one.queueId, runs);
+      this.unlogged.delete(one);
+    }
+  }
+
+  get hasUnlogged(): boolean {
+    return this.unlogged.size > 0;
+  }
+
+  /** Forgets a group queue whose topic or group is gone. */
+  forget(isGone: (one: GroupQueue) => boolean): void {
+    for (const set of [this.ready, this.timed])
+      for (const one of set) if (isGone(one)) set.delete(one);
+    for (const one of this.unlogged.keys()) if (isGone(one)) this.unlogged.delete(one);
+    for (const subscription of this.subscriptions.values()) {
+      for (const one of subscription.queues) if (isGone(one)) subscription.queues.delete(one);
+    }
+  }
+
+  private giveBack(
+    one: GroupQueue,
+    leases: readonly Lease[],
+    delayMs: number,
+    reason: string,
+  ): void {
+    for (const lease of leases) this.retry(one, lease.open.runs(), lease.attempt, delayMs, reason);
+  }
+}
+
+/** Milliseconds before delivery `attempt + 1`: the list's entry, the last one repeating. */
+function backoffMs(list: readonly number[], attempt: number): number {
+  return list[Math.min(attempt, list.length) - 1] ?? 0;
+}

@@ -1,0 +1,235 @@
+/**
+ * What happens to a segment after it was written: its index is built and its entries leave memory, a snapshot makes it
+ * unnecessary for recovery, retention lets it go, scrubbing looks for damage. Shard thread; the work itself is side jobs.
+ */
+import { encodeSnapshot } from '../log/snapshot.ts';
+import type { QueueSegment, ConsumeQueue } from '../log/consume-queue.ts';
+import { chunkBytesOf } from './shard-config.ts';
+import type { ShardContext } from './shard-context.ts';
+import type { VolumeKeeper } from './volume-keeper.ts';
+
+const UPKEEP_INTERVAL_MS = 1000;
+const SNAPSHOT_INTERVAL_MS = 5000;
+/** Segments of log after which a snapshot is made whatever the time. */
+const SNAPSHOT_SEGMENTS_MAX = 8;
+/** Milliseconds between two segments that are read through in search of damage. */
+const SCRUB_INTERVAL_MS = 60_000;
+
+/** State of a snapshot file: the shard's image, and where the index in memory begins. */
+export type SnapshotState = { readonly indexEnd: number; readonly image: unknown };
+
+export class LogKeeper {
+  private readonly context: ShardContext;
+  private readonly volume: VolumeKeeper;
+  /** Positions below: entries are in index files, not in memory. A multiple of the segment size. */
+  indexEnd: number;
+  /** Position of the last snapshot that is on the disk. */
+  private snapshotPosition: number;
+  private snapshotAtMs: number;
+  private waiting: { position: number; bytes: Uint8Array; done: () => void } | undefined;
+  private isIndexing = false;
+  private isScrubbing = false;
+  private scrubNext = 0;
+  private scrubAtMs: number;
+  private upkeepAtMs = 0;
+  /** Sealed segments on the disk and how many queues need each. */
+  private readonly live: Map<number, number>;
+  /** Wall time that follows the monotonic clock: a jump of the wall clock must not expire anything. */
+  private readonly epochOffsetMs: number;
+  /** Positions of damaged batches that were found. */
+  readonly damaged: Set<number> = new Set();
+
+  constructor(
+    context: ShardContext,
+    volume: VolumeKeeper,
+    from: { indexEnd: number; snapshotPosition: number; segments: readonly number[] },
+  ) {
+    this.context = context;
+    this.volume = volume;
+    this.indexEnd = from.indexEnd;
+    this.snapshotPosition = from.snapshotPosition;
+    const nowMs = context.clock.monotonicMs();
+    this.snapshotAtMs = nowMs;
+    this.scrubAtMs = nowMs;
+    this.epochOffsetMs = context.clock.epochMs() - nowMs;
+    this.live = new Map(from.segments.map((segment) => [segment, 0]));
+    for (const queue of context.state.queues.values()) {
+      for (const { segment } of queue.sealedSegments())
+        this.live.set(segment, (this.live.get(segment) ?? 0) + 1);
+    }
+  }
+
+  /** First position that is kept. */
+  get logStart(): number {
+    const oldest = Math.min(...this.live.keys(), this.indexEnd / this.context.config.segmentBytes);
+    return oldest * this.context.config.segmentBytes;
+  }
+
+  /** Sealed segments with an index, newest first. */
+  sealedSegments(): number[] {
+    return [...this.live.keys()].sort((left, right) => right - left);
+  }
+
+  doWork(nowMs: number): void {
+    this.writeSnapshotWhenSafe();
+    if (this.context.fenced !== undefined || nowMs - this.upkeepAtMs < UPKEEP_INTERVAL_MS) {
+      this.indexNext();
+      return;
+    }
+    this.upkeepAtMs = nowMs;
+    this.indexNext();
+    this.snapshotWhenDue(nowMs);
+    this.retain(nowMs + this.epochOffsetMs);
+    this.scrubWhenDue(nowMs);
+    this.volume.measure();
+  }
+
+  /** Makes a snapshot of the state as it is now; `done` when it is on the disk. */
+  snapshot(done: () => void): void {
+    const { clock, log, state } = this.context;
+    const nowMs = clock.monotonicMs();
+    this.snapshotAtMs = nowMs;
+    const image: SnapshotState = {
+      indexEnd: this.indexEnd,
+      image: state.image(nowMs, clock.epochMs()),
+    };
+    this.waiting = { position: log.appended, bytes: encodeSnapshot(log.appended, image), done };
+    this.writeSnapshotWhenSafe();
+  }
+
+  get isSnapshotWaiting(): boolean {
+    return this.waiting !== undefined;
+  }
+
+  private snapshotWhenDue(nowMs: number): void {
+    const { config, log } = this.context;
+    const segments = (log.appended - this.snapshotPosition) / config.segmentBytes;
+    if (this.waiting !== undefined || segments < 1) return;
+    if (segments < SNAPSHOT_SEGMENTS_MAX && nowMs - this.snapshotAtMs < SNAPSHOT_INTERVAL_MS)
+      return;
+    this.snapshot(() => {});
+  }
+
+  /** A snapshot must never say more than the log does after a power cut. */
+  private writeSnapshotWhenSafe(): void {
+    const waiting = this.waiting;
+    if (waiting === undefined || this.context.log.flushed < waiting.position) return;
+    this.waiting = undefined;
+    const job = {
+      kind: 'write-snapshot',
+      position: waiting.position,
+      bytes: waiting.bytes,
+    } as const;
+    this.context.submit(job, (result) => {
+      if (result.error === undefined)
+        this.snapshotPosition = Math.max(this.snapshotPosition, waiting.position);
+      waiting.done();
+    });
+  }
+
+  /** Builds the index of the oldest segment that left the tail window, and takes its entries out of memory. */
+  private indexNext(): void {
+    const { config, log } = this.context;
+    const end = this.indexEnd + config.segmentBytes;
+    if (this.isIndexing || end > log.hotStart || end > log.flushed) return;
+    this.isIndexing = true;
+    const segment = this.indexEnd / config.segmentBytes;
+    const shape = { segment, segmentBytes: config.segmentBytes, chunkBytes: chunkBytesOf(config) };
+    this.context.submit({ kind: 'build-index', ...shape }, (result) => {
+      this.isIndexing = false;
+      // Without an index the entries stay in memory; the next round tries again.
+      if (result.error !== undefined) return;
+      let queues = 0;
+      for (const queue of this.context.state.queues.values())
+        if (queue.seal(segment, end)) queues += 1;
+      this.live.set(segment, queues);
+      this.indexEnd = end;
+    });
+  }
+
+  private retain(epochNowMs: number): void {
+    const { config, state } = this.context;
+    for (const queue of state.queues.values()) {
+      const topic = state.topics.get(queue.topicId);
+      const keptMs = topic?.retentionMs ?? config.retentionMs;
+      const keptBytes = topic?.retentionBytes ?? Number.POSITIVE_INFINITY;
+      this.expire(
+        queue,
+        (segment, nextStoredAtMs) =>
+          nextStoredAtMs < epochNowMs - keptMs || queue.keptBytes - segment.bytes >= keptBytes,
+      );
+    }
+    if (
+      config.retentionBytes !== null &&
+      this.context.log.appended - this.logStart > config.retentionBytes
+    )
+      this.dropOldest(() => true);
+    if (this.volume.isUnderPressure)
+      this.dropOldest((queue, segment) => this.mayDrop(queue, segment));
+    this.releaseUnused();
+  }
+
+  /** Lets the oldest segment go where each queue in it allows that. */
+  private dropOldest(mayDrop: (queue: ConsumeQueue, segment: QueueSegment) => boolean): void {
+    const oldest = Math.min(...this.live.keys());
+    const holders = [...this.context.state.queues.values()].filter(
+      (queue) => queue.sealedSegments()[0]?.segment === oldest,
+    );
+    if (!holders.every((queue) => mayDrop(queue, queue.sealedSegments()[0] as QueueSegment)))
+      return;
+    for (const queue of holders) this.expire(queue, (segment) => segment.segment === oldest);
+  }
+
+  private mayDrop(queue: ConsumeQueue, segment: QueueSegment): boolean {
+    const policy = this.context.state.topics.get(queue.topicId)?.whenFull ?? 'refuse';
+    if (policy === 'drop-oldest') return true;
+    if (policy === 'refuse') return false;
+    const groups = this.context.state.groupQueuesOn(queue);
+    return groups.length > 0 && groups.every((one) => one.settledThrough >= segment.endOffset);
+  }
+
+  private expire(
+    queue: ConsumeQueue,
+    isExpired: (segment: QueueSegment, nextStoredAtMs: number) => boolean,
+  ): void {
+    for (const segment of queue.expire(isExpired))
+      this.live.set(segment, (this.live.get(segment) ?? 1) - 1);
+  }
+
+  private releaseUnused(): void {
+    const safeEnd = Math.min(this.indexEnd, this.snapshotPosition);
+    const unused = [...this.live].filter(
+      ([segment, queues]) =>
+        queues <= 0 && (segment + 1) * this.context.config.segmentBytes <= safeEnd,
+    );
+    if (unused.length === 0) return;
+    for (const [segment] of unused) this.live.delete(segment);
+    this.volume.release(unused.map(([segment]) => segment));
+  }
+
+  private scrubWhenDue(nowMs: number): void {
+    if (this.isScrubbing || nowMs - this.scrubAtMs < SCRUB_INTERVAL_MS || this.live.size === 0)
+      return;
+    this.scrubAtMs = nowMs;
+    const segments = [...this.live.keys()].sort((left, right) => left - right);
+    const segment = segments.find((one) => one >= this.scrubNext) ?? (segments[0] as number);
+    this.scrubNext = segment + 1;
+    this.isScrubbing = true;
+    const { config } = this.context;
+    const job = {
+      kind: 'scrub',
+      segment,
+      segmentBytes: config.segmentBytes,
+      chunkBytes: chunkBytesOf(config),
+    } as const;
+    this.context.submit(job, (result) => {
+      this.isScrubbing = false;
+      for (const position of result.damaged ?? []) {
+        if (this.damaged.has(position)) continue;
+        this.damaged.add(position);
+        const message = `the scrub found damage at position ${position}; the messages there are not served`;
+        this.context.emit({ event: 'rot', from: position, to: position, message });
+      }
+    });
+  }
+}

@@ -1,0 +1,189 @@
+/** Recovers a shard from its storage and builds its agent. Blocks: runs once, before the shard serves. */
+import type { Clock } from '../base/clock.ts';
+import { SluiceError } from '../base/errors.ts';
+import { PendingReplies } from '../commit/pending-replies.ts';
+import { readCheckpoint } from '../log/checkpoint.ts';
+import { ControlWriter } from '../log/control-record.ts';
+import { segmentOfName } from '../log/file-names.ts';
+import type { LogMemory } from '../log/log-memory.ts';
+import { type RecoveredLog, recoverLog } from '../log/recovery.ts';
+import { ShardLog } from '../log/shard-log.ts';
+import type { SideJobs } from '../log/side-job.ts';
+import { readSnapshot } from '../log/snapshot.ts';
+import type { Storage } from '../log/storage.ts';
+import type { TailWindow } from '../log/tail-window.ts';
+import * as layout from '../protocol/batch/batch-layout.ts';
+import type { ShardEvent, ShardMetadata } from '../protocol/shard-control.ts';
+import { JobQueue } from './job-queue.ts';
+import type { SnapshotState } from './log-keeper.ts';
+import { ShardAgent } from './shard-agent.ts';
+import { chunkBytesOf, type ShardConfig } from './shard-config.ts';
+import type { ReplySubject, ShardContext } from './shard-context.ts';
+import type { ShardPort } from './shard-port.ts';
+import { type MetadataRecord, ShardState } from './shard-state.ts';
+
+/** Answers that may wait for the disk at one time. */
+const PENDING_REPLIES_MAX = 65_536;
+/** Bytes of the smallest record: how many offsets a damaged stretch of log may have held. */
+const RECORD_BYTES_MIN: number = layout.RECORD_HEADER_BYTES;
+
+export type OpenShardOptions = {
+  readonly config: ShardConfig;
+  readonly storage: Storage;
+  readonly clock: Clock;
+  readonly memory: LogMemory;
+  readonly tail: TailWindow;
+  readonly ports: readonly ShardPort[];
+  readonly jobs: SideJobs;
+  /** The epoch of this reign; rises when a slave becomes master. */
+  readonly epoch: number;
+  readonly wakeFlusher: () => void;
+};
+
+export type OpenedShard = {
+  readonly agent: ShardAgent;
+  readonly metadata: ShardMetadata;
+  /** End of the recovered log: where the flusher starts. */
+  readonly position: number;
+};
+
+/** @throws STORAGE_IO, RECORD_CORRUPT when flushed parts of the log are missing altogether */
+export function openShard(options: OpenShardOptions): OpenedShard {
+  const { config, storage, memory } = options;
+  const state = new ShardState(config.shard, config.shards);
+  const { recovered, indexEnd, snapshotPosition } = recoverState(options, state);
+  for (const cell of [memory.appended, memory.written, memory.flushed, memory.commit])
+    cell.publish(recovered.position);
+  const log = new ShardLog({
+    tail: options.tail,
+    memory,
+    leases: { isFree: (slot) => options.ports.every((port) => port.isSlotFree(slot)) },
+    segmentBytes: config.segmentBytes,
+    position: recovered.position,
+    preparedEnd: recovered.preparedEnd,
+    epoch: options.epoch,
+  });
+  const jobs = new JobQueue(options.jobs);
+  const emit = (event: ShardEvent): void => {
+    options.ports[0]?.event(event);
+  };
+  const context: ShardContext = {
+    config,
+    clock: options.clock,
+    memory,
+    log,
+    tail: options.tail,
+    state,
+    ports: options.ports,
+    pending: new PendingReplies<ReplySubject>(PENDING_REPLIES_MAX),
+    control: new ControlWriter(),
+    submit: (input, done) => jobs.submit(input, done),
+    emit,
+    commit: recovered.position,
+    refusal: undefined,
+    fenced: undefined,
+  };
+  const boot: MetadataRecord = { put: 'boot', boot: state.boot + 1 };
+  state.applyMetadata(boot);
+  context.control.metadata(boot);
+  const sealed = storage
+    .list()
+    .map(segmentOfName)
+    .filter(
+      (segment) => segment !== undefined && segment * config.segmentBytes < indexEnd,
+    ) as number[];
+  const agent = new ShardAgent(
+    context,
+    jobs,
+    { indexEnd, snapshotPosition, segments: sealed },
+    options.wakeFlusher,
+  );
+  report(recovered, emit);
+  const metadata = {
+    topics: [...state.topics.values()],
+    groups: [...state.groups.values()],
+    topicIdMax: state.topicIdMax,
+    groupIdMax: state.groupIdMax,
+  };
+  return { agent, metadata, position: recovered.position };
+}
+
+/** Snapshot first, then the log: entries from where the index ends, everything else from where the snapshot stands. */
+function recoverState(
+  options: OpenShardOptions,
+  state: ShardState,
+): { recovered: RecoveredLog; indexEnd: number; snapshotPosition: number } {
+  const { config, storage, clock } = options;
+  const nowMs = clock.monotonicMs();
+  const epochNowMs = clock.epochMs();
+  const snapshot = readSnapshot(storage);
+  const snapshotState = snapshot?.state as SnapshotState | undefined;
+  if (snapshotState !== undefined) state.restore(snapshotState.image, nowMs, epochNowMs);
+  const segments = storage
+    .list()
+    .map(segmentOfName)
+    .filter((segment) => segment !== undefined) as number[];
+  const present = new Set(segments);
+  for (const queue of state.queues.values())
+    queue.expire((segment) => !present.has(segment.segment));
+  const indexEnd =
+    snapshotState?.indexEnd ??
+    (segments.length === 0 ? 0 : Math.min(...segments)) * config.segmentBytes;
+  const snapshotPosition = snapshot?.position ?? 0;
+  const recovered = recoverLog({
+    storage,
+    segmentBytes: config.segmentBytes,
+    chunkBytes: chunkBytesOf(config),
+    from: indexEnd,
+    flushed: Math.max(readCheckpoint(storage)?.flushed ?? 0, snapshotPosition),
+    visit: (bytes, view, at, position) => {
+      const kind = view.getUint16(at + layout.STORED_KIND, true);
+      const isNew = position >= snapshotPosition;
+      if (kind === layout.KIND_DATA) state.addBatch(bytes, view, at, position, isNew);
+      else if (kind === layout.KIND_CONTROL && isNew) {
+        state.addControl(bytes, view, at + layout.STORED_HEADER_BYTES, nowMs, epochNowMs);
+      }
+    },
+  });
+  checkComplete(recovered, config, present);
+  const lostMax = recovered.rot.reduce(
+    (sum, range) => sum + Math.ceil((range.to - range.from) / RECORD_BYTES_MIN),
+    0,
+  );
+  for (const queue of state.queues.values()) {
+    // Offsets of messages that rot has taken are never given out again.
+    queue.endOffset += lostMax;
+    queue.visibleEnd = queue.endOffset;
+  }
+  return { recovered, indexEnd, snapshotPosition };
+}
+
+function checkComplete(
+  recovered: RecoveredLog,
+  config: ShardConfig,
+  present: ReadonlySet<number>,
+): void {
+  if (recovered.position % config.segmentBytes === 0) return;
+  const segment = Math.floor(recovered.position / config.segmentBytes);
+  if (present.has(segment)) return;
+  throw new SluiceError(
+    'RECORD_CORRUPT',
+    `the log of shard ${config.shard} was flushed to position ${recovered.position}, but the file of segment ${segment} is missing`,
+    {
+      hint: 'Restore the missing file from a backup; without it, acknowledged messages are lost. Nothing was changed.',
+    },
+  );
+}
+
+function report(recovered: RecoveredLog, emit: (event: ShardEvent) => void): void {
+  for (const range of recovered.rot) {
+    const message = `${range.to - range.from} bytes at position ${range.from} were flushed and are damaged; they are kept, and not served`;
+    emit({ event: 'rot', from: range.from, to: range.to, message });
+  }
+  if (recovered.cutBytes > 0) {
+    emit({
+      event: 'recovered',
+      message: `${recovered.cutBytes} unconfirmed bytes behind position ${recovered.position} were cut`,
+    });
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * One shard's duty cycle: requests in, one control batch, positions, answers out, deliveries, time. Synchronous and
+ * deterministic: clock, log memory, rings and side jobs are injected, and nothing here blocks.
+ */
+import { KIB } from '../base/units.ts';
+import type { ConsumeQueue } from '../log/consume-queue.ts';
+import * as layout from '../protocol/batch/batch-layout.ts';
+import * as envelope from '../protocol/envelope-layout.ts';
+import { ControlPath } from './control-path.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { DeliverPath } from './deliver-path.ts';
+import { FetchPath } from './fetch-path.ts';
+import { GroupTable } from './group-table.ts';
+import type { JobQueue } from './job-queue.ts';
+import { LogKeeper } from './log-keeper.ts';
+import { MessageCopier } from './message-copier.ts';
+import { PageLoader } from './page-loader.ts';
+import { ProducePath } from './produce-path.ts';
+import { type ReplySender, releaseReplies } from './release-replies.ts';
+import {
+  type ControlResult,
+  PENDING_CONTROL,
+  PENDING_SETTLED,
+  type ShardContext,
+} from './shard-context.ts';
+import type { ShardPort } from './shard-port.ts';
+import { SettlePath } from './settle-path.ts';
+import { VolumeKeeper } from './volume-keeper.ts';
+
+/** Requests taken from one ring in one duty cycle. */
+const REQUESTS_PER_CYCLE = 512;
+/** Milliseconds between two looks at leases, retries and segments. */
+const TIMER_INTERVAL_MS = 2;
+/** No more requests are read while this much waits to be logged: the log has no room. */
+const CONTROL_BACKLOG_BYTES: number = 512 * KIB;
+
+export class ShardAgent {
+  readonly context: ShardContext;
+  readonly keeper: LogKeeper;
+  readonly groups: GroupTable;
+  readonly copier: MessageCopier;
+  private readonly jobs: JobQueue;
+  private readonly volume: VolumeKeeper;
+  private readonly produce: ProducePath;
+  private readonly settle: SettlePath;
+  private readonly deliver: DeliverPath;
+  private readonly fetch: FetchPath;
+  private readonly control: ControlPath;
+  private readonly deadLetters: DeadLetters;
+  private readonly wakeFlusher: () => void;
+  private readonly sender: ReplySender;
+  private timerAtMs: number = Number.NEGATIVE_INFINITY;
+  private draining: (() => void)[] = [];
+  private publishedAppended = -1;
+  /** A request waits for room in the log. */
+  private isBlocked = false;
+
+  constructor(
+    context: ShardContext,
+    jobs: JobQueue,
+    from: { indexEnd: number; snapshotPosition: number; segments: readonly number[] },
+    wakeFlusher: () => void,
+  ) {
+    this.context = context;
+    this.jobs = jobs;
+    this.wakeFlusher = wakeFlusher;
+    this.volume = new VolumeKeeper(context);
+    this.keeper = new LogKeeper(context, this.volume, from);
+    this.groups = new GroupTable(context);
+    const pages = new PageLoader(context, (queue) => this.wake(queue));
+    this.copier = new MessageCopier(context, pages);
+    this.deadLetters = new DeadLetters(context, this.groups, this.copier);
+    this.produce = new ProducePath(context);
+    this.settle = new SettlePath(context, this.groups);
+    this.deliver = new DeliverPath(context, this.groups, this.deadLetters, pages);
+    this.fetch = new FetchPath(context, pages);
+    this.control = new ControlPath(context, this.groups, this.deadLetters, this.keeper);
+    this.control.onDrain = (done) => this.draining.push(done);
+    this.sender = { context, onVisible: (queue) => this.wake(queue) };
+  }
+
+  /** One duty cycle. @returns work done; 0: the thread may park */
+  doWork(): number {
+    const nowMs = this.context.clock.monotonicMs();
+    let work = this.jobs.poll();
+    work += this.readRequests();
+    work += this.deadLetters.doWork() + this.copier.doWork();
+    this.appendControl();
+    this.publishAppended();
+    work += this.observePositions();
+    work += releaseReplies(this.sender);
+    work += this.deliver.doWork();
+    this.control.sendUnsent();
+    if (nowMs - this.timerAtMs >= TIMER_INTERVAL_MS) this.onTime(nowMs);
+    this.finishDrain();
+    for (const port of this.context.ports) if (port.publish()) work += 1;
+    return work;
+  }
+
+  /** Is there something to do that arrived from another thread? */
+  hasWork(): boolean {
+    const { memory, log, ports } = this.context;
+    if (this.jobs.hasResults()) return true;
+    if (memory.faultCode() !== undefined && this.context.fenced === undefined) return true;
+    if (memory.flushed.observe() > log.flushed || memory.written.observe() > log.written)
+      return true;
+    return !this.isBlocked && ports.some((port) => !port.requests.isEmpty());
+  }
+
+  /** Milliseconds that the thread may sleep. */
+  msUntilDue(): number {
+    if (this.isBlocked || this.draining.length > 0 || this.keeper.isSnapshotWaiting) return 1;
+    const next = Math.min(this.groups.nextTimerMs(), this.fetch.nextTimerMs());
+    return Math.max(0, Math.min(100, next - this.context.clock.monotonicMs()));
+  }
+
+  private wake(queue: ConsumeQueue): void {
+    this.groups.wake(queue);
+    this.fetch.wake(queue);
+  }
+
+  private readRequests(): number {
+    let work = 0;
+    this.isBlocked = this.context.control.bytes > CONTROL_BACKLOG_BYTES;
+    if (this.isBlocked) return 0;
+    this.context.ports.forEach((port, index) => {
+      work += port.requests.read(
+        (type, at, length) => this.takeRequest(port, index, type, at, length),
+        REQUESTS_PER_CYCLE,
+      );
+    });
+    return work;
+  }
+
+  /** @returns false to leave the request in its ring */
+  private takeRequest(
+    port: ShardPort,
+    index: number,
+    type: number,
+    at: number,
+    length: number,
+  ): boolean {
+    if (!port.canTakeRequest) return this.block();
+    switch (type) {
+      case envelope.REQUEST_PRODUCE:
+        return this.produce.handle(port, index, at, length) === 'done' || this.block();
+      case envelope.REQUEST_SETTLE:
+        this.settle.handle(port, index, at);
+        return true;
+      case envelope.REQUEST_FLOW:
+        this.flow(port, at);
+        return true;
+      case envelope.REQUEST_FETCH:
+        this.fetch.handle(port, at);
+        return true;
+      case envelope.REQUEST_CONTROL:
+        this.control.handle(port, index, at, length);
+        return true;
+      default:
+        return true;
+    }
+  }
+
+  private block(): false {
+    this.isBlocked = true;
+    return false;
+  }
+
+  private flow(port: ShardPort, at: number): void {
+    const { view } = port.requests;
+    const subscription = this.groups.subscriptions.get(
+      view.getUint32(at + envelope.FLOW_SUBSCRIPTION, true),
+    );
+    if (subscription === undefined) return;
+    const credit = view.getUint32(at + envelope.FLOW_CREDIT, true);
+    const action = view.getUint32(at + envelope.FLOW_ACTION, true);
+    if (action === envelope.FLOW_ADD) subscription.credit += credit;
+    else if (action === envelope.FLOW_SET) subscription.credit = credit;
+    else subscription.isPaused = action === envelope.FLOW_PAUSE;
+    if (subscription.canReceive) this.groups.wakeSubscription(subscription);
+  }
+
+  /** Everything that this duty cycle has decided goes into the log as one batch; its answers wait behind it. */
+  private appendControl(): void {
+    const { control, log, pending, clock } = this.context;
+    this.groups.writeSettled();
+    const answers = this.settle.replies.length + this.control.replies.length;
+    if (control.isEmpty && answers === 0) return;
+    if (this.context.fenced !== undefined) {
+      this.refuseAnswers();
+      return;
+    }
+    if (pending.room <= answers) return;
+    if (!control.isEmpty) {
+      if (log.noRoomFor(control.bytes) !== undefined) return;
+      const payload = control.finish();
+      const fields = { kind: layout.KIND_CONTROL, baseOffset: 0, topicId: 0, queueId: 0 } as const;
+      log.append(fields, payload, 0, payload.length, clock.epochMs());
+    }
+    // An answer without records of its own (all ranges were extended, say) waits for those before it all the same.
+    for (const { port, session, correlation } of this.settle.replies) {
+      this.pushAnswer(PENDING_SETTLED, port, session, correlation, undefined);
+    }
+    for (const { port, session, correlation, result } of this.control.replies) {
+      this.pushAnswer(PENDING_CONTROL, port, session, correlation, { result });
+    }
+    this.settle.replies.length = 0;
+    this.control.replies.length = 0;
+  }
+
+  private pushAnswer(
+    kind: number,
+    port: number,
+    session: number,
+    correlation: number,
+    subject: ControlResult | undefined,
+  ): void {
+    const reply = this.context.pending.push(this.context.log.appended);
+    reply.kind = kind;
+    reply.port = port;
+    reply.session = session;
+    reply.correlation = correlation;
+    reply.subject = subject;
+  }
+
+  private refuseAnswers(): void {
+    const { fenced, ports } = this.context;
+    if (fenced === undefined) return;
+    for (const { port, session, correlation } of this.settle.replies) {
+      ports[port]?.failed(session, correlation, envelope.REQUEST_SETTLE, fenced.code, fenced.text);
+    }
+    for (const { port, session, correlation } of this.control.replies) {
+      ports[port]?.failed(session, correlation, envelope.REQUEST_CONTROL, fenced.code, fenced.text);
+    }
+    this.settle.replies.length = 0;
+    this.control.replies.length = 0;
+    this.context.control.finish();
+  }
+
+  private publishAppended(): void {
+    const { log } = this.context;
+    if (log.appended === this.publishedAppended) return;
+    this.publishedAppended = log.appended;
+    log.publish();
+    this.wakeFlusher();
+  }
+
+  /** Takes over the flusher's positions and moves the commit position, or fences the shard when the flusher has failed. */
+  private observePositions(): number {
+    const { context } = this;
+    context.log.observe();
+    const fault = context.memory.faultCode();
+    if (fault !== undefined && context.fenced === undefined) {
+      const text =
+        'the disk refused a write or a sync; what was not confirmed may be lost, and nothing more is taken';
+      context.fenced = { code: fault, text };
+      context.refusal = context.fenced;
+      context.emit({ event: 'fenced', code: fault, message: text });
+    }
+    const { flushMode } = context.config;
+    const commit = flushMode === 'SYNC_FLUSH' ? context.log.flushed : context.log.written;
+    if (commit === context.commit) return 0;
+    context.commit = commit;
+    context.memory.commit.publish(commit);
+    return 1;
+  }
+
+  private onTime(nowMs: number): void {
+    this.timerAtMs = nowMs;
+    this.groups.onTime(nowMs);
+    this.fetch.onTime(nowMs);
+    this.volume.doWork(nowMs);
+    this.keeper.doWork(nowMs);
+    for (const port of this.context.ports) port.sweepLeases();
+  }
+
+  /** Drained: everything is committed and in a snapshot. */
+  private finishDrain(): void {
+    const { context } = this;
+    if (this.draining.length === 0 || this.keeper.isSnapshotWaiting || this.jobs.isBusy) return;
+    if (context.fenced === undefined && context.log.flushed < context.log.appended) return;
+    const waiting = this.draining;
+    this.draining = [];
+    const done = (): void => {
+      for (const finish of waiting) finish();
+    };
+    if (context.fenced === undefined) this.keeper.snapshot(done);
+    else done();
+  }
+}

@@ -1,0 +1,29 @@
+/** What a shard is told at start: plain values, checked by `src/config`. */
+import type { FlushMode } from '../commit/flusher-agent.ts';
+
+export type ShardConfig = {
+  /** This shard, from 0. */
+  readonly shard: number;
+  readonly shards: number;
+  readonly flushMode: FlushMode;
+  /** The storage is memory: nothing survives the process, and no receipt says that it does. */
+  readonly isVolatile: boolean;
+  /** Milliseconds between barriers under ASYNC_FLUSH. */
+  readonly flushIntervalMs: number;
+  readonly segmentBytes: number;
+  /** Bytes of the tail window. */
+  readonly tailBytes: number;
+  /** Milliseconds that messages of topics without a retention of their own are kept. */
+  readonly retentionMs: number;
+  /** Bytes of log kept at most; null: no limit but the disk. */
+  readonly retentionBytes: number | null;
+  /** Share of the volume in use above which no segment is made and sends are refused, 0 to 1. */
+  readonly diskHardRatio: number;
+  /** Share above which old segments are let go early where topics allow it, 0 to 1. */
+  readonly diskSoftRatio: number;
+};
+
+/** Bytes of the largest piece that a batch never crosses. */
+export function chunkBytesOf(config: Pick<ShardConfig, 'segmentBytes' | 'tailBytes'>): number {
+  return Math.min(config.segmentBytes, config.tailBytes);
+}

@@ -1,0 +1,323 @@
+/**
+ * Everything that a shard's log says: topics, groups, queues, what is settled, what producers have sent. Built by the same
+ * calls while the shard runs and while recovery replays the log, so the two cannot differ.
+ */
+import { getU64 } from '../base/bytes.ts';
+import { TOPIC_QUEUES_MAX } from '../base/limits.ts';
+import { ConsumeQueue, type QueueSegment } from '../log/consume-queue.ts';
+import {
+  type ControlVisitor,
+  type OffsetRange,
+  type RetryRange,
+  readControl,
+} from '../log/control-record.ts';
+import { emptyEntry, type QueueEntry } from '../log/entry-table.ts';
+import * as layout from '../protocol/batch/batch-layout.ts';
+import { BatchReader } from '../protocol/batch/batch-reader.ts';
+import { type GroupRecord, shardOf, type TopicRecord } from '../protocol/shard-control.ts';
+import { GroupQueue } from './group-queue.ts';
+import type { RetryEntry } from './retry-queue.ts';
+import { dedupKey, type DedupState, ProducerDedup } from './producer-dedup.ts';
+
+/** Metadata as it stands in the log. */
+export type MetadataRecord =
+  | { readonly put: 'topic'; readonly topic: TopicRecord }
+  | { readonly put: 'group'; readonly group: GroupRecord }
+  | {
+      readonly put: 'position';
+      readonly groupId: number;
+      readonly topicId: number;
+      readonly queueId: number;
+      readonly offset: number;
+    }
+  /** One more start of the broker: leases of the run before are not valid in this one. */
+  | { readonly put: 'boot'; readonly boot: number }
+  | { readonly drop: 'topic'; readonly topicId: number }
+  | { readonly drop: 'group'; readonly groupId: number };
+
+type QueueState = {
+  readonly topicId: number;
+  readonly queueId: number;
+  readonly minOffset: number;
+  readonly endOffset: number;
+  readonly lastStoredAtMs: number;
+  readonly segments: readonly QueueSegment[];
+};
+
+type GroupQueueState = {
+  readonly groupId: number;
+  readonly topicId: number;
+  readonly queueId: number;
+  readonly settledThrough: number;
+  readonly settled: readonly (readonly [number, number])[];
+  readonly retries: readonly RetryRange[];
+};
+
+type StateImage = {
+  readonly boot: number;
+  readonly topicIdMax: number;
+  readonly groupIdMax: number;
+  readonly topics: readonly TopicRecord[];
+  readonly groups: readonly GroupRecord[];
+  readonly queues: readonly QueueState[];
+  readonly groupQueues: readonly GroupQueueState[];
+  readonly producers: readonly DedupState[];
+};
+
+/** One number for a queue of the broker. */
+export function queueKey(topicId: number, queueId: number): number {
+  return topicId * TOPIC_QUEUES_MAX + queueId;
+}
+
+export class ShardState {
+  readonly topics: Map<number, TopicRecord> = new Map();
+  readonly groups: Map<number, GroupRecord> = new Map();
+  readonly queues: Map<number, ConsumeQueue> = new Map();
+  readonly dedup: ProducerDedup = new ProducerDedup();
+  topicIdMax = 0;
+  groupIdMax = 0;
+  boot = 0;
+  private readonly shard: number;
+  private readonly shards: number;
+  /** Group queues by queue, so that a new message finds whom to tell. */
+  private readonly byQueue = new Map<number, GroupQueue[]>();
+  private readonly entry: QueueEntry = emptyEntry();
+  private readonly reader = new BatchReader();
+
+  constructor(shard: number, shards: number) {
+    this.shard = shard;
+    this.shards = shards;
+  }
+
+  queue(topicId: number, queueId: number): ConsumeQueue | undefined {
+    return this.queues.get(queueKey(topicId, queueId));
+  }
+
+  /** Is this a queue of this shard? Another shard's queue of a known topic is a mistake of the router. */
+  owns(topicId: number, queueId: number): boolean {
+    return shardOf(topicId, queueId, this.shards) === this.shard;
+  }
+
+  queuesOf(topicId: number): ConsumeQueue[] {
+    const found: ConsumeQueue[] = [];
+    for (let queueId = 0; queueId < (this.topics.get(topicId)?.queues ?? 0); queueId += 1) {
+      const queue = this.queue(topicId, queueId);
+      if (queue !== undefined) found.push(queue);
+    }
+    return found;
+  }
+
+  /** The groups that have worked on a queue. */
+  groupQueuesOn(queue: ConsumeQueue): readonly GroupQueue[] {
+    return this.byQueue.get(queueKey(queue.topicId, queue.queueId)) ?? [];
+  }
+
+  groupQueue(groupId: number, topicId: number, queueId: number): GroupQueue | undefined {
+    return this.byQueue.get(queueKey(topicId, queueId))?.find((one) => one.groupId === groupId);
+  }
+
+  *allGroupQueues(): Generator<GroupQueue> {
+    for (const list of this.byQueue.values()) yield* list;
+  }
+
+  /** Takes a data batch into queue and dedup table. `at` is the stored batch's place in `bytes`. */
+  addBatch(
+    bytes: Uint8Array,
+    view: DataView,
+    at: number,
+    position: number,
+    withDedup: boolean,
+  ): ConsumeQueue | undefined {
+    const topicId = view.getUint32(at + layout.STORED_TOPIC_ID, true);
+    const queueId = view.getUint16(at + layout.STORED_QUEUE_ID, true);
+    const queue = this.queue(topicId, queueId);
+    if (queue === undefined) return undefined;
+    const batchAt = at + layout.STORED_HEADER_BYTES;
+    const entry = this.entry;
+    entry.baseOffset = getU64(view, at + layout.STORED_BASE_OFFSET);
+    entry.count = view.getUint32(batchAt + layout.BATCH_RECORD_COUNT, true);
+    entry.position = position;
+    entry.bytes = view.getUint32(at + layout.STORED_BYTES, true);
+    entry.bloomLow = view.getUint32(batchAt + layout.BATCH_BLOOM_LOW, true);
+    entry.bloomHigh = view.getUint32(batchAt + layout.BATCH_BLOOM_HIGH, true);
+    entry.storedAtMs = getU64(view, at + layout.STORED_AT_MS);
+    queue.push(entry);
+    if (withDedup && view.getUint16(batchAt + layout.BATCH_PRODUCER_ID_BYTES, true) > 0) {
+      const reader = this.reader.open(bytes, view, batchAt);
+      this.dedup.record(dedupKey(topicId, queueId, reader.producerId), reader.producerEpoch, {
+        sequence: reader.sequence,
+        count: entry.count,
+        baseOffset: entry.baseOffset,
+        position,
+        endPosition: position + entry.bytes,
+      });
+    }
+    return queue;
+  }
+
+  /** Replays a control batch. `nowMs` and `epochNowMs` turn the log's wall times into this run's monotonic ones. */
+  addControl(
+    bytes: Uint8Array,
+    view: DataView,
+    payloadAt: number,
+    nowMs: number,
+    epochNowMs: number,
+  ): void {
+    const visitor: ControlVisitor = {
+      metadata: (value) => this.applyMetadata(value as MetadataRecord),
+      settled: (groupId, topicId, queueId, range) =>
+        this.replaySettled(groupId, topicId, queueId, range),
+      retry: (groupId, topicId, queueId, range) => {
+        const found = this.groupQueue(groupId, topicId, queueId);
+        // A later record about the same messages replaces the earlier one.
+        found?.retries.remove(range.start, range.start + range.count);
+        found?.retry(retryEntry(range, nowMs, epochNowMs), nowMs);
+      },
+    };
+    readControl(bytes, view, payloadAt, visitor);
+  }
+
+  applyMetadata(record: MetadataRecord): void {
+    if ('put' in record) {
+      if (record.put === 'topic') this.putTopic(record.topic);
+      else if (record.put === 'group') this.putGroup(record.group);
+      else if (record.put === 'boot') this.boot = record.boot;
+      else this.setPosition(record.groupId, record.topicId, record.queueId, record.offset);
+    } else if (record.drop === 'topic') this.dropTopic(record.topicId);
+    else this.dropGroup(record.groupId);
+  }
+
+  /** The image for a snapshot. */
+  image(nowMs: number, epochNowMs: number): unknown {
+    const image: StateImage = {
+      boot: this.boot,
+      topicIdMax: this.topicIdMax,
+      groupIdMax: this.groupIdMax,
+      topics: [...this.topics.values()],
+      groups: [...this.groups.values()],
+      queues: [...this.queues.values()].map((queue) => ({
+        topicId: queue.topicId,
+        queueId: queue.queueId,
+        minOffset: queue.minOffset,
+        endOffset: queue.endOffset,
+        lastStoredAtMs: queue.lastStoredAtMs,
+        segments: queue.sealedSegments(),
+      })),
+      groupQueues: [...this.allGroupQueues()].map((one) => groupQueueImage(one, nowMs, epochNowMs)),
+      producers: this.dedup.state(),
+    };
+    return image;
+  }
+
+  restore(value: unknown, nowMs: number, epochNowMs: number): void {
+    const image = value as StateImage;
+    for (const topic of image.topics) this.putTopic(topic);
+    for (const group of image.groups) this.putGroup(group);
+    for (const queue of image.queues) {
+      const target = this.queue(queue.topicId, queue.queueId);
+      target?.restore(queue.segments, queue.minOffset, queue.endOffset);
+      if (target !== undefined) target.lastStoredAtMs = queue.lastStoredAtMs;
+    }
+    for (const one of image.groupQueues) {
+      const target = this.setPosition(one.groupId, one.topicId, one.queueId, one.settledThrough);
+      for (const [start, end] of one.settled) target.settle(start, end);
+      for (const range of one.retries) target.retry(retryEntry(range, nowMs, epochNowMs), nowMs);
+    }
+    this.dedup.restore(image.producers);
+    this.boot = image.boot;
+    this.topicIdMax = Math.max(this.topicIdMax, image.topicIdMax);
+    this.groupIdMax = Math.max(this.groupIdMax, image.groupIdMax);
+  }
+
+  private putTopic(topic: TopicRecord): void {
+    this.topics.set(topic.topicId, topic);
+    this.topicIdMax = Math.max(this.topicIdMax, topic.topicId);
+    for (let queueId = 0; queueId < topic.queues; queueId += 1) {
+      const key = queueKey(topic.topicId, queueId);
+      if (!this.owns(topic.topicId, queueId) || this.queues.has(key)) continue;
+      this.queues.set(key, new ConsumeQueue(topic.topicId, queueId));
+    }
+  }
+
+  private putGroup(group: GroupRecord): void {
+    this.groups.set(group.groupId, group);
+    this.groupIdMax = Math.max(this.groupIdMax, group.groupId);
+  }
+
+  private setPosition(
+    groupId: number,
+    topicId: number,
+    queueId: number,
+    offset: number,
+  ): GroupQueue {
+    let found = this.groupQueue(groupId, topicId, queueId);
+    if (found === undefined) {
+      found = new GroupQueue(groupId, topicId, queueId, offset);
+      const key = queueKey(topicId, queueId);
+      const list = this.byQueue.get(key);
+      if (list === undefined) this.byQueue.set(key, [found]);
+      else list.push(found);
+    } else found.seek(offset);
+    return found;
+  }
+
+  private dropTopic(topicId: number): void {
+    for (const queue of this.queuesOf(topicId)) {
+      const key = queueKey(topicId, queue.queueId);
+      this.queues.delete(key);
+      this.byQueue.delete(key);
+    }
+    this.topics.delete(topicId);
+    this.dedup.dropTopic(topicId);
+  }
+
+  private dropGroup(groupId: number): void {
+    this.groups.delete(groupId);
+    for (const [key, list] of this.byQueue) {
+      this.byQueue.set(
+        key,
+        list.filter((one) => one.groupId !== groupId),
+      );
+    }
+  }
+
+  private replaySettled(
+    groupId: number,
+    topicId: number,
+    queueId: number,
+    range: OffsetRange,
+  ): void {
+    const found = this.groupQueue(groupId, topicId, queueId);
+    if (found === undefined) return;
+    found.retries.remove(range.start, range.start + range.count);
+    found.settle(range.start, range.start + range.count);
+  }
+}
+
+function retryEntry(range: RetryRange, nowMs: number, epochNowMs: number): RetryEntry {
+  return {
+    start: range.start,
+    end: range.start + range.count,
+    attempt: range.attempt,
+    dueAtMs: nowMs + (range.dueAtMs - epochNowMs),
+    reason: '',
+  };
+}
+
+function groupQueueImage(one: GroupQueue, nowMs: number, epochNowMs: number): GroupQueueState {
+  const toEpoch = (monotonicMs: number): number =>
+    Math.max(0, Math.round(epochNowMs + (monotonicMs - nowMs)));
+  return {
+    groupId: one.groupId,
+    topicId: one.topicId,
+    queueId: one.queueId,
+    settledThrough: one.settledThrough,
+    settled: one.settled.runs(),
+    retries: one.retries.entries().map((entry) => ({
+      start: entry.start,
+      count: entry.end - entry.start,
+      attempt: entry.attempt,
+      dueAtMs: toEpoch(entry.dueAtMs),
+    })),
+  };
+}
