@@ -11,6 +11,9 @@ import { queueKey } from './shard-state.ts';
 /** Extents of one answer: as many records as a small reply holds. */
 const EXTENTS_MAX = 64;
 
+/** `nothing`: the end of the queue. `later`: entries are being loaded, or the reply ring is full. */
+type FetchOutcome = 'done' | 'nothing' | 'later';
+
 type Fetch = {
   readonly port: ShardPort;
   readonly session: number;
@@ -65,25 +68,21 @@ export class FetchPath {
       deadlineMs:
         this.context.clock.monotonicMs() + view.getUint32(at + envelope.FETCH_WAIT_MS, true),
     };
-    if (!this.answer(fetch)) this.hold(fetch);
+    if (this.answer(fetch) !== 'done') this.hold(fetch);
   }
 
   /** Something of this queue is visible, or in memory, that was not. */
   wake(queue: ConsumeQueue): void {
     if (this.waitingCount === 0) return;
     const key = queueKey(queue.topicId, queue.queueId);
-    this.retry(key, (fetch) => this.answer(fetch));
+    this.retry(key, (fetch) => this.answer(fetch) === 'done');
   }
 
   /** Answers those whose time is over. */
   onTime(nowMs: number): void {
     if (this.waitingCount === 0) return;
     for (const key of this.waiting.keys()) {
-      this.retry(
-        key,
-        (fetch) =>
-          this.answer(fetch) || (fetch.deadlineMs <= nowMs && this.reply(fetch, fetch.offset, [])),
-      );
+      this.retry(key, (fetch) => this.answerInTime(fetch, nowMs));
     }
   }
 
@@ -113,18 +112,20 @@ export class FetchPath {
     else this.waiting.set(key, left);
   }
 
-  /** @returns false when there is nothing yet, or the reply ring is full */
-  private answer(fetch: Fetch): boolean {
+  private answerInTime(fetch: Fetch, nowMs: number): boolean {
+    const outcome = this.answer(fetch);
+    if (outcome !== 'nothing' || fetch.deadlineMs > nowMs) return outcome === 'done';
+    return this.reply(fetch, fetch.offset, []);
+  }
+
+  private answer(fetch: Fetch): FetchOutcome {
     const { queue } = fetch;
     if (fetch.offset < queue.minOffset || fetch.offset > queue.visibleEnd) {
       const text = `offset ${fetch.offset} is outside ${queue.minOffset} to ${queue.visibleEnd}`;
-      return fetch.port.failed(
-        fetch.session,
-        fetch.correlation,
-        envelope.REQUEST_FETCH,
-        'OFFSET_OUT_OF_RANGE',
-        text,
-      );
+      const { port, session, correlation } = fetch;
+      return port.failed(session, correlation, envelope.REQUEST_FETCH, 'OFFSET_OUT_OF_RANGE', text)
+        ? 'done'
+        : 'later';
     }
     const extents: Extent[] = [];
     let next = fetch.offset;
@@ -157,8 +158,8 @@ export class FetchPath {
       messages += count;
       bytes += entry.bytes;
     }
-    if (extents.length === 0) return false;
-    return this.reply(fetch, next, extents);
+    if (extents.length === 0) return next < queue.visibleEnd ? 'later' : 'nothing';
+    return this.reply(fetch, next, extents) ? 'done' : 'later';
   }
 
   private reply(fetch: Fetch, next: number, extents: readonly Extent[]): boolean {

@@ -1,0 +1,84 @@
+/**
+ * The shared memory of one shard, as plain parts that can be handed to its threads: positions, tail window, rings of each
+ * acceptor, park words. `memory-plan` adds the sizes up before anything is allocated.
+ */
+import { PARK_WORD_BYTES, ParkWord } from '../agent/park-word.ts';
+import { LOG_MEMORY_BYTES, LogMemory } from '../log/log-memory.ts';
+import { TailWindow } from '../log/tail-window.ts';
+import { RingConsumer } from '../ring/ring-consumer.ts';
+import { ringBytes } from '../ring/ring-layout.ts';
+import { RingProducer } from '../ring/ring-producer.ts';
+
+/** Transferable as worker data. */
+export type ShardMemory = {
+  /** Positions, then the park words of shard and flusher, then one of each acceptor. */
+  readonly control: SharedArrayBuffer;
+  readonly tail: SharedArrayBuffer;
+  /** One of each acceptor. */
+  readonly requests: readonly SharedArrayBuffer[];
+  readonly replies: readonly SharedArrayBuffer[];
+  readonly ringBytes: number;
+};
+
+const SHARD_WORD = LOG_MEMORY_BYTES;
+const FLUSHER_WORD: number = SHARD_WORD + PARK_WORD_BYTES;
+const ACCEPTOR_WORDS: number = FLUSHER_WORD + PARK_WORD_BYTES;
+
+/** @param ringBytesEach - capacity of each ring, a power of two */
+export function allocateShardMemory(
+  tailBytes: number,
+  ringBytesEach: number,
+  acceptors: number,
+): ShardMemory {
+  const rings = (): SharedArrayBuffer[] =>
+    Array.from({ length: acceptors }, () => new SharedArrayBuffer(ringBytes(ringBytesEach)));
+  return {
+    control: new SharedArrayBuffer(ACCEPTOR_WORDS + acceptors * PARK_WORD_BYTES),
+    tail: new SharedArrayBuffer(tailBytes),
+    requests: rings(),
+    replies: rings(),
+    ringBytes: ringBytesEach,
+  };
+}
+
+export function logMemoryOf(memory: ShardMemory): LogMemory {
+  return new LogMemory(memory.control, 0);
+}
+
+export function tailOf(memory: ShardMemory): TailWindow {
+  return new TailWindow(memory.tail);
+}
+
+export function shardWordOf(memory: ShardMemory): ParkWord {
+  return new ParkWord(memory.control, SHARD_WORD);
+}
+
+export function flusherWordOf(memory: ShardMemory): ParkWord {
+  return new ParkWord(memory.control, FLUSHER_WORD);
+}
+
+export function acceptorWordOf(memory: ShardMemory, acceptor: number): ParkWord {
+  return new ParkWord(memory.control, ACCEPTOR_WORDS + acceptor * PARK_WORD_BYTES);
+}
+
+/** The shard's ends of its rings with one acceptor. */
+export function shardRings(
+  memory: ShardMemory,
+  acceptor: number,
+): { requests: RingConsumer; replies: RingProducer } {
+  return {
+    requests: new RingConsumer(memory.requests[acceptor] as SharedArrayBuffer, 0, memory.ringBytes),
+    replies: new RingProducer(memory.replies[acceptor] as SharedArrayBuffer, 0, memory.ringBytes),
+  };
+}
+
+/** The acceptor's ends. */
+export function acceptorRings(
+  memory: ShardMemory,
+  acceptor: number,
+): { requests: RingProducer; replies: RingConsumer } {
+  return {
+    requests: new RingProducer(memory.requests[acceptor] as SharedArrayBuffer, 0, memory.ringBytes),
+    replies: new RingConsumer(memory.replies[acceptor] as SharedArrayBuffer, 0, memory.ringBytes),
+  };
+}
