@@ -124,7 +124,9 @@ function mayImportPackage(path: string, name: string): boolean {
   return name in manifest.dependencies || name in manifest.peerDependencies;
 }
 
-const isNodeClient = (path: string): boolean => /^src\/client\/node[^/]*\.ts$/.test(path);
+/** Parts of the client that only its Node door may reach; the browser door is followed import by import as well. */
+const isNodeClient = (path: string): boolean =>
+  /^src\/client\/(node[^/]*|[^/]*-node)\.ts$/.test(path);
 
 describe('imports', () => {
   it('follow the layer table', () => {
