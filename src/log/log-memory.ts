@@ -6,7 +6,7 @@ import { CELL_BYTES, PositionCell } from '../memory/position-cell.ts';
 import { ERROR_CODES, errorCodeOf, type ErrorCode } from '../base/error-codes.ts';
 
 /** Bytes of shared memory for one LogMemory. */
-export const LOG_MEMORY_BYTES: number = 5 * CELL_BYTES;
+export const LOG_MEMORY_BYTES: number = 7 * CELL_BYTES;
 
 export class LogMemory {
   /** Written by the shard: batches below are complete in the tail window. */
@@ -18,6 +18,8 @@ export class LogMemory {
   /** Written by the shard: acks may go out, and consumers see, up to here. */
   readonly commit: PositionCell;
   private readonly fault: Int32Array;
+  private readonly opened: Int32Array;
+  private readonly stop: Int32Array;
 
   constructor(memory: SharedArrayBuffer, byteOffset: number) {
     this.appended = new PositionCell(memory, byteOffset);
@@ -25,6 +27,8 @@ export class LogMemory {
     this.flushed = new PositionCell(memory, byteOffset + 2 * CELL_BYTES);
     this.commit = new PositionCell(memory, byteOffset + 3 * CELL_BYTES);
     this.fault = new Int32Array(memory, byteOffset + 4 * CELL_BYTES, 1);
+    this.opened = new Int32Array(memory, byteOffset + 5 * CELL_BYTES, 1);
+    this.stop = new Int32Array(memory, byteOffset + 6 * CELL_BYTES, 1);
   }
 
   /** Flusher only: it has stopped for good. */
@@ -36,5 +40,26 @@ export class LogMemory {
   faultCode(): ErrorCode | undefined {
     const number = Atomics.load(this.fault, 0);
     return number === 0 ? undefined : errorCodeOf(number);
+  }
+
+  /** Shard only: recovery is over and the positions stand. */
+  markOpened(): void {
+    Atomics.store(this.opened, 0, 1);
+    Atomics.notify(this.opened, 0);
+  }
+
+  /** Flusher only: blocks until the shard has recovered, or the threads are told to stop. */
+  waitUntilOpened(): void {
+    while (Atomics.load(this.opened, 0) === 0 && !this.isStopping)
+      Atomics.wait(this.opened, 0, 0, 100);
+  }
+
+  /** Broker only: both threads end after their duty cycle. */
+  requestStop(): void {
+    Atomics.store(this.stop, 0, 1);
+  }
+
+  get isStopping(): boolean {
+    return Atomics.load(this.stop, 0) === 1;
   }
 }

@@ -7,6 +7,7 @@ import { ControlWriter } from '../log/control-record.ts';
 import { segmentOfName } from '../log/file-names.ts';
 import type { LogMemory } from '../log/log-memory.ts';
 import { type RecoveredLog, recoverLog } from '../log/recovery.ts';
+import { runSideJob } from '../log/run-side-job.ts';
 import { ShardLog } from '../log/shard-log.ts';
 import type { SideJobs } from '../log/side-job.ts';
 import { readSnapshot } from '../log/snapshot.ts';
@@ -54,13 +55,14 @@ export function openShard(options: OpenShardOptions): OpenedShard {
   const { recovered, indexEnd, snapshotPosition } = recoverState(options, state);
   for (const cell of [memory.appended, memory.written, memory.flushed, memory.commit])
     cell.publish(recovered.position);
+  const preparedEnd = prepareFirst(options, recovered);
   const log = new ShardLog({
     tail: options.tail,
     memory,
     leases: { isFree: (slot) => options.ports.every((port) => port.isSlotFree(slot)) },
     segmentBytes: config.segmentBytes,
     position: recovered.position,
-    preparedEnd: recovered.preparedEnd,
+    preparedEnd,
     epoch: options.epoch,
   });
   const jobs = new JobQueue(options.jobs);
@@ -106,6 +108,27 @@ export function openShard(options: OpenShardOptions): OpenedShard {
     groupIdMax: state.groupIdMax,
   };
   return { agent, metadata, position: recovered.position };
+}
+
+/**
+ * Without a segment to write to, the first is made here: a new broker is ready as soon as this returns.
+ *
+ * @throws STORAGE_FULL, STORAGE_IO
+ */
+function prepareFirst({ config, storage }: OpenShardOptions, recovered: RecoveredLog): number {
+  if (recovered.preparedEnd > recovered.position) return recovered.preparedEnd;
+  const segment = recovered.position / config.segmentBytes;
+  const job = {
+    kind: 'prepare-segment',
+    job: 0,
+    segment,
+    segmentBytes: config.segmentBytes,
+    recycle: null,
+    usedRatioMax: 1,
+  } as const;
+  const { error } = runSideJob(storage, job);
+  if (error !== undefined) throw new SluiceError(error.code, error.message);
+  return recovered.position + config.segmentBytes;
 }
 
 /** Snapshot first, then the log: entries from where the index ends, everything else from where the snapshot stands. */

@@ -20,9 +20,9 @@ export type ShardMemory = {
   readonly ringBytes: number;
 };
 
-const SHARD_WORD = LOG_MEMORY_BYTES;
-const FLUSHER_WORD: number = SHARD_WORD + PARK_WORD_BYTES;
-const ACCEPTOR_WORDS: number = FLUSHER_WORD + PARK_WORD_BYTES;
+export const SHARD_WORD_AT: number = LOG_MEMORY_BYTES;
+export const FLUSHER_WORD_AT: number = SHARD_WORD_AT + PARK_WORD_BYTES;
+const ACCEPTOR_WORDS: number = FLUSHER_WORD_AT + PARK_WORD_BYTES;
 
 /** @param ringBytesEach - capacity of each ring, a power of two */
 export function allocateShardMemory(
@@ -50,11 +50,11 @@ export function tailOf(memory: ShardMemory): TailWindow {
 }
 
 export function shardWordOf(memory: ShardMemory): ParkWord {
-  return new ParkWord(memory.control, SHARD_WORD);
+  return new ParkWord(memory.control, SHARD_WORD_AT);
 }
 
 export function flusherWordOf(memory: ShardMemory): ParkWord {
-  return new ParkWord(memory.control, FLUSHER_WORD);
+  return new ParkWord(memory.control, FLUSHER_WORD_AT);
 }
 
 export function acceptorWordOf(memory: ShardMemory, acceptor: number): ParkWord {

@@ -1,0 +1,64 @@
+/**
+ * Drives the acceptor, and shards without a thread, on the event loop: as long as there is work once per turn, so that
+ * sockets have theirs; then it says that it sleeps and waits to be woken. Main thread.
+ */
+import type { ParkWord } from '../agent/park-word.ts';
+import { type CancelTimer, startTimer } from '../base/clock.ts';
+
+export type PumpParts = {
+  /** One round of work. @returns work done */
+  readonly doWork: () => number;
+  /** Is something waiting in a ring? */
+  readonly hasWork: () => boolean;
+  /** Milliseconds until `doWork` is needed even if nobody calls; Infinity for never. */
+  readonly msUntilDue: () => number;
+  /** Words by which threads see that this one sleeps. */
+  readonly words: () => readonly ParkWord[];
+};
+
+export class Pump {
+  private readonly parts: PumpParts;
+  private isScheduled = false;
+  private isClosed = false;
+  private cancelTimer: CancelTimer | undefined;
+
+  constructor(parts: PumpParts) {
+    this.parts = parts;
+  }
+
+  /** Runs soon. Called by whoever has made work; cheap when it runs already. */
+  readonly schedule: () => void = () => {
+    if (this.isScheduled || this.isClosed) return;
+    this.isScheduled = true;
+    setImmediate(this.turn);
+  };
+
+  close(): void {
+    this.isClosed = true;
+    this.cancelTimer?.();
+  }
+
+  private readonly turn = (): void => {
+    this.isScheduled = false;
+    if (this.isClosed) return;
+    if (this.parts.doWork() > 0) {
+      this.schedule();
+      return;
+    }
+    for (const word of this.parts.words()) {
+      if (!word.announce(this.parts.hasWork)) {
+        this.schedule();
+        return;
+      }
+    }
+    this.sleep();
+  };
+
+  private sleep(): void {
+    this.cancelTimer?.();
+    this.cancelTimer = undefined;
+    const dueMs = this.parts.msUntilDue();
+    if (dueMs === Number.POSITIVE_INFINITY) return;
+    this.cancelTimer = startTimer(Math.max(1, dueMs), this.schedule);
+  }
+}

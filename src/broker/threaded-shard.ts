@@ -1,0 +1,267 @@
+/**
+ * A shard in threads of its own: the shard and its flusher, over one piece of shared memory. A crash of either ends both;
+ * they come back by recovery with new memory, three times a minute at most, then the shard is fenced. Main thread.
+ */
+import { MessageChannel, Worker } from 'node:worker_threads';
+import type { ShardPort, ShardState } from '../acceptor/shard-port.ts';
+import type { ParkWord } from '../agent/park-word.ts';
+import { type Clock, startTimer } from '../base/clock.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
+import type { FlusherWorkerData } from '../commit/flusher-worker.ts';
+import type { LogMemory } from '../log/log-memory.ts';
+import type { SideJob } from '../log/side-job.ts';
+import { LATENCY_HISTOGRAM_BYTES, LatencyHistogram } from '../observe/latency-histogram.ts';
+import type { ShardMetadata } from '../protocol/shard-control.ts';
+import type { RingConsumer } from '../ring/ring-consumer.ts';
+import type { RingProducer } from '../ring/ring-producer.ts';
+import type { ShardConfig } from '../shard/shard-config.ts';
+import {
+  acceptorRings,
+  acceptorWordOf,
+  allocateShardMemory,
+  FLUSHER_WORD_AT,
+  flusherWordOf,
+  logMemoryOf,
+  SHARD_WORD_AT,
+  type ShardMemory,
+  shardWordOf,
+  tailOf,
+} from '../shard/shard-memory.ts';
+import type { ShardWorkerData, ShardWorkerMessage } from '../shard/shard-worker-data.ts';
+import type { ShardHost, ShardHostEvents } from './shard-host.ts';
+import type { SidePool } from './side-pool.ts';
+import { FLUSHER_WORKER, SHARD_WORKER } from './thread-plan.ts';
+
+/** Crashes within this time that fence the shard. */
+const CRASHES_MAX = 3;
+const CRASH_WINDOW_MS = 60_000;
+/** Until a thread that was told to stop is ended by force: a sync may hang. */
+const STOP_TIMEOUT_MS = 10_000;
+
+/** One life of the two threads. */
+type Life = {
+  readonly memory: ShardMemory;
+  readonly logMemory: LogMemory;
+  readonly word: ParkWord;
+  readonly flusherWord: ParkWord;
+  readonly acceptorWord: ParkWord;
+  readonly port: ShardPort & { state: ShardState };
+  readonly shard: Worker;
+  readonly flusher: Worker;
+};
+
+export class ThreadedShard implements ShardHost {
+  readonly config: ShardConfig;
+  readonly flushLatency: LatencyHistogram;
+  private readonly directory: string;
+  private readonly ringBytes: number;
+  private readonly pool: SidePool;
+  private readonly events: ShardHostEvents;
+  private readonly clock: Clock;
+  private readonly histogram = new SharedArrayBuffer(LATENCY_HISTOGRAM_BYTES);
+  private readonly crashes: number[] = [];
+  private life: Life | undefined;
+  private isStopping = false;
+
+  constructor(options: {
+    config: ShardConfig;
+    directory: string;
+    ringBytes: number;
+    pool: SidePool;
+    clock: Clock;
+    events: ShardHostEvents;
+  }) {
+    this.config = options.config;
+    this.directory = options.directory;
+    this.ringBytes = options.ringBytes;
+    this.pool = options.pool;
+    this.clock = options.clock;
+    this.events = options.events;
+    this.flushLatency = new LatencyHistogram(this.histogram, 0);
+  }
+
+  get port(): ShardPort {
+    return this.alive.port;
+  }
+
+  get acceptorWord(): ParkWord {
+    return this.alive.acceptorWord;
+  }
+
+  get logMemory(): LogMemory {
+    return this.alive.logMemory;
+  }
+
+  start(): Promise<ShardMetadata> {
+    return this.begin();
+  }
+
+  readCold(position: number, bytes: number): Promise<Uint8Array> {
+    return this.pool.readCold(this.directory, this.config.segmentBytes, { position, bytes });
+  }
+
+  doWork(): number {
+    return 0;
+  }
+
+  msUntilDue(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  async stop(): Promise<void> {
+    this.isStopping = true;
+    if (this.life !== undefined) await end(this.life);
+  }
+
+  private get alive(): Life {
+    if (this.life === undefined) throw new SluiceError('INVARIANT', 'the shard was not started');
+    return this.life;
+  }
+
+  /** Allocates memory, starts both threads and waits until the shard has recovered. */
+  private begin(): Promise<ShardMetadata> {
+    const memory = allocateShardMemory(this.config.tailBytes, this.ringBytes, 1);
+    const channel = new MessageChannel();
+    const data: ShardWorkerData = {
+      config: this.config,
+      directory: this.directory,
+      memory,
+      epoch: 1,
+      jobs: channel.port2,
+    };
+    const word = shardWordOf(memory);
+    const shard = new Worker(SHARD_WORKER, {
+      workerData: data,
+      transferList: [channel.port2],
+      name: `shard-${this.config.shard}`,
+    });
+    const flusher = new Worker(FLUSHER_WORKER, {
+      workerData: this.flusherData(memory),
+      name: `flusher-${this.config.shard}`,
+    });
+    const port = makePort(this.config.shard, memory, word);
+    const life: Life = {
+      memory,
+      logMemory: logMemoryOf(memory),
+      word,
+      flusherWord: flusherWordOf(memory),
+      acceptorWord: acceptorWordOf(memory, 0),
+      port,
+      shard,
+      flusher,
+    };
+    this.life = life;
+    channel.port1.on('message', (job: SideJob) => {
+      void this.pool.runJob(this.directory, job).then((result) => {
+        channel.port1.postMessage(result);
+        word.wake();
+      });
+    });
+    channel.port1.unref();
+    flusher.on('error', (error) => this.onCrash(life, toSluiceError(error)));
+    return new Promise((resolve, reject) => {
+      let isOpened = false;
+      const crashed = (error: SluiceError): void => {
+        if (isOpened) this.onCrash(life, error);
+        else {
+          void end(life);
+          reject(error);
+        }
+      };
+      shard.on('message', (message: ShardWorkerMessage) => {
+        if (message.kind === 'wake') this.events.onReplies();
+        else if (message.kind === 'failed')
+          crashed(
+            new SluiceError(message.code, message.message, {
+              hint: message.hint,
+              cause: message.stack,
+            }),
+          );
+        else {
+          isOpened = true;
+          resolve(message.metadata);
+        }
+      });
+      shard.on('error', (error) => crashed(toSluiceError(error)));
+      shard.on('exit', () => {
+        channel.port1.close();
+        if (!life.logMemory.isStopping)
+          crashed(new SluiceError('SHARD_RESTARTING', 'the thread of the shard ended'));
+      });
+    });
+  }
+
+  private flusherData(memory: ShardMemory): FlusherWorkerData {
+    return {
+      directory: this.directory,
+      control: memory.control,
+      shardWordAt: SHARD_WORD_AT,
+      flusherWordAt: FLUSHER_WORD_AT,
+      tail: memory.tail,
+      histogram: this.histogram,
+      mode: this.config.flushMode,
+      flushIntervalMs: this.config.flushIntervalMs,
+      segmentBytes: this.config.segmentBytes,
+      epoch: 1,
+    };
+  }
+
+  private onCrash(life: Life, error: SluiceError): void {
+    if (this.life !== life || this.isStopping || life.port.state !== 'running') return;
+    const now = this.clock.monotonicMs();
+    this.crashes.push(now);
+    while ((this.crashes[0] ?? now) < now - CRASH_WINDOW_MS) this.crashes.shift();
+    const isFenced = this.crashes.length >= CRASHES_MAX;
+    life.port.state = isFenced ? 'fenced' : 'restarting';
+    this.events.onDown(this.config.shard, error, isFenced);
+    void end(life).then(() => (isFenced ? undefined : this.restart()));
+  }
+
+  private async restart(): Promise<void> {
+    if (this.isStopping) return;
+    try {
+      const metadata = await this.begin();
+      this.events.onUp(this.config.shard, metadata);
+    } catch (error) {
+      const { port } = this.alive;
+      (port as { state: ShardState }).state = 'fenced';
+      this.events.onDown(this.config.shard, toSluiceError(error), true);
+    }
+  }
+}
+
+function makePort(
+  shard: number,
+  memory: ShardMemory,
+  word: ParkWord,
+): ShardPort & { state: ShardState } {
+  const rings: { requests: RingProducer; replies: RingConsumer } = acceptorRings(memory, 0);
+  const tail = tailOf(memory);
+  return {
+    shard,
+    requests: rings.requests,
+    replies: rings.replies,
+    wake: () => word.wake(),
+    tailView: (position, bytes) => tail.at(position, bytes),
+    state: 'running',
+  };
+}
+
+/** Ends both threads: first asked, then by force. */
+async function end(life: Life): Promise<void> {
+  life.logMemory.requestStop();
+  life.word.wake();
+  life.flusherWord.wake();
+  await Promise.all([ended(life.shard), ended(life.flusher)]);
+}
+
+function ended(worker: Worker): Promise<void> {
+  if (worker.threadId === -1) return Promise.resolve();
+  return new Promise((resolve) => {
+    const cancel = startTimer(STOP_TIMEOUT_MS, () => void worker.terminate());
+    worker.once('exit', () => {
+      cancel();
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,57 @@
+/** Thread entry of a shard's flusher: waits for recovery, then writes and syncs what the shard appends. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../base/clock.ts';
+import { FileStorage } from '../log/file-storage.ts';
+import { LogMemory } from '../log/log-memory.ts';
+import { TailWindow } from '../log/tail-window.ts';
+import { ParkWord } from '../agent/park-word.ts';
+import { LatencyHistogram } from '../observe/latency-histogram.ts';
+import { FlusherAgent, type FlushMode } from './flusher-agent.ts';
+
+/** Plain data: the folder above allocates the memory and knows its plan. */
+export type FlusherWorkerData = {
+  readonly directory: string;
+  readonly control: SharedArrayBuffer;
+  readonly shardWordAt: number;
+  readonly flusherWordAt: number;
+  readonly tail: SharedArrayBuffer;
+  readonly histogram: SharedArrayBuffer;
+  readonly mode: FlushMode;
+  readonly flushIntervalMs: number;
+  readonly segmentBytes: number;
+  readonly epoch: number;
+};
+
+function run(data: FlusherWorkerData): void {
+  const memory = new LogMemory(data.control, 0);
+  memory.waitUntilOpened();
+  if (memory.isStopping) return;
+  const shardWord = new ParkWord(data.control, data.shardWordAt);
+  const word = new ParkWord(data.control, data.flusherWordAt);
+  const histogram = new LatencyHistogram(data.histogram, 0);
+  const agent = new FlusherAgent({
+    storage: new FileStorage(data.directory),
+    tail: new TailWindow(data.tail),
+    memory,
+    clock: systemClock,
+    mode: data.mode,
+    flushIntervalMs: data.flushIntervalMs,
+    segmentBytes: data.segmentBytes,
+    epoch: data.epoch,
+    position: memory.written.observe(),
+    onFlush: (durationMs) => histogram.record(durationMs * 1000),
+  });
+  const hasWork = (): boolean => agent.hasWork() || memory.isStopping;
+  while (!memory.isStopping) {
+    const work = agent.doWork();
+    // Also after a failure: the shard must hear of it.
+    if (work > 0 || agent.failure !== undefined) shardWord.wake();
+    if (agent.failure !== undefined) break;
+    if (work === 0) word.park(agent.msUntilDue(), hasWork);
+  }
+  if (agent.failure !== undefined)
+    parentPort?.postMessage({ code: agent.failure.code, message: agent.failure.message });
+  agent.close();
+}
+
+run(workerData as FlusherWorkerData);

@@ -1,0 +1,68 @@
+/**
+ * Thread entry of one shard: recovers, tells the broker, then runs the duty cycle and parks when there is nothing to do.
+ * The thread is synchronous from start to end; what throws ends it, and the broker starts it anew by recovery.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../base/clock.ts';
+import { toSluiceError } from '../base/errors.ts';
+import { FileStorage } from '../log/file-storage.ts';
+import { openShard } from './open-shard.ts';
+import type { ShardAgent } from './shard-agent.ts';
+import { ShardPort } from './shard-port.ts';
+import {
+  acceptorWordOf,
+  flusherWordOf,
+  logMemoryOf,
+  shardRings,
+  shardWordOf,
+  tailOf,
+} from './shard-memory.ts';
+import type { ShardWorkerData, ShardWorkerMessage } from './shard-worker-data.ts';
+import { WorkerJobs } from './worker-jobs.ts';
+
+const data = workerData as ShardWorkerData;
+const post = (message: ShardWorkerMessage): void => parentPort?.postMessage(message);
+
+function open(): { agent: ShardAgent; memory: ReturnType<typeof logMemoryOf> } {
+  const memory = logMemoryOf(data.memory);
+  const tail = tailOf(data.memory);
+  const flusherWord = flusherWordOf(data.memory);
+  const ports = data.memory.requests.map((_ring, acceptor) => {
+    const word = acceptorWordOf(data.memory, acceptor);
+    const { requests, replies } = shardRings(data.memory, acceptor);
+    return new ShardPort(requests, replies, tail, () => {
+      if (word.takeAnnouncement()) post({ kind: 'wake' });
+    });
+  });
+  const opened = openShard({
+    config: data.config,
+    storage: new FileStorage(data.directory),
+    clock: systemClock,
+    memory,
+    tail,
+    ports,
+    jobs: new WorkerJobs(data.jobs),
+    epoch: data.epoch,
+    wakeFlusher: () => flusherWord.wake(),
+  });
+  memory.markOpened();
+  post({ kind: 'opened', metadata: opened.metadata, position: opened.position });
+  return { agent: opened.agent, memory };
+}
+
+function run(): void {
+  const { agent, memory } = open();
+  const word = shardWordOf(data.memory);
+  const hasWork = (): boolean => agent.hasWork();
+  while (!memory.isStopping) {
+    if (agent.doWork() === 0) word.park(agent.msUntilDue(), hasWork);
+  }
+}
+
+try {
+  run();
+} catch (error) {
+  const { code, message, hint, stack } = toSluiceError(error);
+  post({ kind: 'failed', code, message, hint, stack: stack ?? '' });
+}
+data.jobs.close();
