@@ -12,18 +12,26 @@ export interface WebSocketConnection {
   /**
    * Sends one frame.
    * @shape the bytes are borrowed until the call returns: what the socket does not take at once is copied
-   * @returns false when bytes are now waiting in the broker (see `bufferedBytes`); true otherwise
+   * @returns false when bytes are now waiting in the broker (see `bufferedBytes`); true otherwise. Inside `cork`, and
+   *   inside a callback on uWebSockets.js, the bytes leave at its end, so that a true says nothing about the socket
    */
   sendBinary(bytes: Uint8Array): boolean;
   sendText(text: string): boolean;
   /** Bytes accepted by `send…` and not yet taken by the socket. */
   bufferedBytes(): number;
-  /** Stops reading from the socket, so that the sender feels it. Frames already cut may still arrive. */
+  /**
+   * Stops reading from the socket, so that the sender feels it. Frames already cut may still arrive. Does nothing where
+   * `FrontDoor.canPause` is false.
+   */
   pause(): void;
   resume(): void;
   /** Runs `action` with as few system calls as possible for the frames it sends. */
   cork(action: () => void): void;
-  /** Closes with a WebSocket close code and a reason of at most 123 bytes. Harmless when already closed. */
+  /**
+   * Closes with a WebSocket close code and a reason of at most 123 bytes (a longer one is cut). Harmless when already
+   * closed. Frames that arrive later are dropped, and so is what is sent.
+   * @throws INVALID_ARGUMENT when the code is not one that a close frame may carry
+   */
   close(code: number, reason: string): void;
 }
 
@@ -35,7 +43,12 @@ export interface WebSocketHandler {
   text(connection: WebSocketConnection, text: string): void;
   /** The socket took bytes that were waiting. */
   drained(connection: WebSocketConnection): void;
-  /** Called exactly once for each `open`, also after `close`. */
+  /**
+   * Called exactly once for each `open`, also after `close`, and never from within a call of the connection: after the
+   * code that called `close` has returned.
+   * @param code - the code given to `close`, else what the peer sent (1005 when it sent none), else why the
+   *   transport gave up: 1006 broken, 1007 text not UTF-8, 1009 too large
+   */
   closed(connection: WebSocketConnection, code: number): void;
 }
 
@@ -99,12 +112,35 @@ export type FrontDoorOptions = {
   }) => HttpResponse | undefined;
 };
 
+/** What the front door refused or gave up, counted since it opened. */
+export type FrontDoorStatistics = {
+  /** Connections above a limit: refused with 503, or closed at once when too many wait for their refusal. */
+  connectionsRefused: number;
+  /** Upgrades that `admit` or the handshake refused. */
+  upgradesRefused: number;
+  /** Requests refused before the handler saw them: body too large, too many headers. */
+  requestsRefused: number;
+  /** Connections whose request was not there in time. */
+  requestTimeouts: number;
+  /** Handlers that failed; each is also published on the diagnostics channel `broker:transport:handler-failed`. */
+  handlerFailures: number;
+  /** WebSockets closed because they were silent, and because they sent too many control frames. */
+  idleClosed: number;
+  floodsClosed: number;
+};
+
 export type TransportName = 'uws' | 'ws';
 
 export interface FrontDoor {
   readonly transport: TransportName;
   /** Why this transport and not the other, one sentence. */
   readonly reason: string;
+  /**
+   * Can `WebSocketConnection.pause` stop a sender? uWebSockets.js has no such call for WebSockets: there the acceptor
+   * answers BUSY, and closes who does not listen.
+   */
+  readonly canPause: boolean;
+  readonly statistics: Readonly<FrontDoorStatistics>;
   /** The port that was bound. */
   readonly port: number;
   readonly connectionCount: number;
