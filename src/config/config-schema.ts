@@ -215,7 +215,7 @@ export const SETTINGS: SettingTable = {
   ringBytes: setting(
     'Shards and memory',
     bytesPowerOfTwo(MIB, GIB),
-    8 * MIB,
+    16 * MIB,
     'Size of each request and reply ring between the front door and a shard.',
   ),
   defaultTopicQueueNums: setting(

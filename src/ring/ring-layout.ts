@@ -23,9 +23,9 @@ export function ringBytes(capacityBytes: number): number {
   return RING_DATA + capacityBytes;
 }
 
-/** The largest payload: a quarter of the ring, so that one record never waits for an empty ring. */
+/** The largest payload: half of the ring, so that it fits an empty ring wherever the indices stand, padding included. */
 export function ringPayloadMax(capacityBytes: number): number {
-  return capacityBytes / 4 - RING_RECORD_HEADER_BYTES;
+  return capacityBytes / 2 - RING_RECORD_HEADER_BYTES;
 }
 
 if (RING_HEAD - RING_TAIL < 128 || RING_DATA - RING_HEAD < 128)

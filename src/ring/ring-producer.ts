@@ -54,14 +54,14 @@ export class RingProducer {
    * Reserves a record.
    *
    * @param type - 1 to 2^31 - 1
-   * @param payloadBytes - at most a quarter of the capacity
+   * @param payloadBytes - at most `ringPayloadMax`
    * @returns byte offset of the payload in `bytes`, a multiple of 8; RING_FULL when there is no space now
    */
   claim(type: number, payloadBytes: number): number {
     invariant(type > RING_PADDING_TYPE, 'a ring record has a type', type);
     invariant(
       payloadBytes <= this.payloadMax,
-      'a ring record fits a quarter of the ring',
+      'a ring record fits half of the ring',
       payloadBytes,
       this.payloadMax,
     );

@@ -8,6 +8,7 @@ import { TailWindow } from '../log/tail-window.ts';
 import { RingConsumer } from '../ring/ring-consumer.ts';
 import { ringBytes } from '../ring/ring-layout.ts';
 import { RingProducer } from '../ring/ring-producer.ts';
+import { KIB } from '../base/units.ts';
 
 /** Transferable as worker data. */
 export type ShardMemory = {
@@ -18,26 +19,33 @@ export type ShardMemory = {
   readonly requests: readonly SharedArrayBuffer[];
   readonly replies: readonly SharedArrayBuffer[];
   readonly ringBytes: number;
+  readonly replyRingBytes: number;
 };
 
 export const SHARD_WORD_AT: number = LOG_MEMORY_BYTES;
 export const FLUSHER_WORD_AT: number = SHARD_WORD_AT + PARK_WORD_BYTES;
 const ACCEPTOR_WORDS: number = FLUSHER_WORD_AT + PARK_WORD_BYTES;
 
-/** @param ringBytesEach - capacity of each ring, a power of two */
+/** Replies name extents of the log and carry no messages: their ring is an eighth of the requests'. */
+const REPLY_RING_SHARE = 8;
+const REPLY_RING_BYTES_MIN: number = 256 * KIB;
+
+/** @param ringBytesEach - capacity of a request ring, a power of two */
 export function allocateShardMemory(
   tailBytes: number,
   ringBytesEach: number,
   acceptors: number,
 ): ShardMemory {
-  const rings = (): SharedArrayBuffer[] =>
-    Array.from({ length: acceptors }, () => new SharedArrayBuffer(ringBytes(ringBytesEach)));
+  const replyRingBytes = Math.max(REPLY_RING_BYTES_MIN, ringBytesEach / REPLY_RING_SHARE);
+  const rings = (bytes: number): SharedArrayBuffer[] =>
+    Array.from({ length: acceptors }, () => new SharedArrayBuffer(ringBytes(bytes)));
   return {
     control: new SharedArrayBuffer(ACCEPTOR_WORDS + acceptors * PARK_WORD_BYTES),
     tail: new SharedArrayBuffer(tailBytes),
-    requests: rings(),
-    replies: rings(),
+    requests: rings(ringBytesEach),
+    replies: rings(replyRingBytes),
     ringBytes: ringBytesEach,
+    replyRingBytes,
   };
 }
 
@@ -68,7 +76,11 @@ export function shardRings(
 ): { requests: RingConsumer; replies: RingProducer } {
   return {
     requests: new RingConsumer(memory.requests[acceptor] as SharedArrayBuffer, 0, memory.ringBytes),
-    replies: new RingProducer(memory.replies[acceptor] as SharedArrayBuffer, 0, memory.ringBytes),
+    replies: new RingProducer(
+      memory.replies[acceptor] as SharedArrayBuffer,
+      0,
+      memory.replyRingBytes,
+    ),
   };
 }
 
@@ -79,6 +91,10 @@ export function acceptorRings(
 ): { requests: RingProducer; replies: RingConsumer } {
   return {
     requests: new RingProducer(memory.requests[acceptor] as SharedArrayBuffer, 0, memory.ringBytes),
-    replies: new RingConsumer(memory.replies[acceptor] as SharedArrayBuffer, 0, memory.ringBytes),
+    replies: new RingConsumer(
+      memory.replies[acceptor] as SharedArrayBuffer,
+      0,
+      memory.replyRingBytes,
+    ),
   };
 }

@@ -1,0 +1,307 @@
+/** A broker at work: its shards, its acceptor, its door, and the order in which they start and stop. Main thread. */
+import { Acceptor } from '../acceptor/acceptor.ts';
+import type { Clock } from '../base/clock.ts';
+import { type CancelTimer, startInterval, startTimer } from '../base/clock.ts';
+import type { SluiceError } from '../base/errors.ts';
+import { FRAME_BYTES_MAX, GROUPS_MAX, HTTP_BODY_BYTES_MAX, TOPICS_MAX } from '../base/limits.ts';
+import type { Logger } from '../base/log-sink.ts';
+import type { BrokerConfig } from '../config/config-schema.ts';
+import type { ShardMetadata } from '../protocol/shard-control.ts';
+import type { ShardConfig } from '../shard/shard-config.ts';
+import { openFrontDoor } from '../transport/front-door.ts';
+import type { FrontDoor } from '../transport/transport.ts';
+import { BrokerMetrics } from './broker-metrics.ts';
+import type { Broker, BrokerReady } from './create-broker.ts';
+import type { DataDirectory } from './data-directory.ts';
+import { InlineShard } from './inline-shard.ts';
+import { Pump } from './pump.ts';
+import type { ShardHost } from './shard-host.ts';
+import { SidePool } from './side-pool.ts';
+import { SIDE_JOB_WORKER } from './thread-plan.ts';
+import { ThreadedShard } from './threaded-shard.ts';
+import { VERSION } from './version.ts';
+
+/** Replies handled in one turn of the event loop. */
+const REPLIES_PER_TURN = 4096;
+/** Milliseconds that a drain may take before it is cut short. */
+const DRAIN_MS_MAX = 20_000;
+const HOUR_MS = 3_600_000;
+const CONTROL_FRAMES_PER_SECOND = 10;
+const REQUEST_TIMEOUT_MS = 10_000;
+const IDLE_TIMEOUT_SECONDS = 120;
+
+export class RunningBroker implements Broker {
+  readonly closed: Promise<void>;
+  private readonly config: BrokerConfig;
+  private readonly directory: DataDirectory | undefined;
+  private readonly log: Logger;
+  private readonly clock: Clock;
+  private readonly pool: SidePool | undefined;
+  private readonly shards: ShardHost[];
+  private readonly pump: Pump;
+  private readonly metrics = new BrokerMetrics();
+  private acceptor: Acceptor | undefined;
+  private frontDoor: FrontDoor | undefined;
+  private readyInfo: BrokerReady | undefined;
+  private closing: Promise<void> | undefined;
+  private resolveClosed: () => void = () => {};
+  private cancelReminder: CancelTimer = () => {};
+
+  constructor(options: {
+    config: BrokerConfig;
+    directory: DataDirectory | undefined;
+    log: Logger;
+    clock: Clock;
+    memoryCapacityBytes: number;
+  }) {
+    this.config = options.config;
+    this.directory = options.directory;
+    this.log = options.log;
+    this.clock = options.clock;
+    this.closed = new Promise((resolve) => {
+      this.resolveClosed = resolve;
+    });
+    this.pump = new Pump({
+      doWork: () => this.doWork(),
+      hasWork: () => this.acceptor?.hasWork() ?? false,
+      msUntilDue: () => Math.min(...this.shards.map((shard) => shard.msUntilDue())),
+      words: () =>
+        this.shards.map((shard) => shard.acceptorWord).filter((word) => word !== undefined),
+    });
+    this.pool = this.directory === undefined ? undefined : new SidePool(SIDE_JOB_WORKER);
+    this.shards = this.makeShards(options.memoryCapacityBytes);
+  }
+
+  get ready(): BrokerReady {
+    if (this.readyInfo === undefined) throw new Error('the broker was not started');
+    return this.readyInfo;
+  }
+
+  /** @throws what recovery or the port refuses; then everything that was started is stopped again */
+  async start(): Promise<void> {
+    try {
+      const metadata = await Promise.all(this.shards.map((shard) => shard.start()));
+      this.acceptor = this.makeAcceptor();
+      this.pump.schedule();
+      await this.acceptor.start(metadata);
+      this.frontDoor = await this.openDoor(this.acceptor);
+      const { port } = this.frontDoor;
+      this.acceptor.setIdentity({
+        name: this.config.brokerName,
+        address: this.config.listenAddress,
+        port,
+      });
+      this.readyInfo = this.describe(this.frontDoor);
+      this.log.info('ready', {
+        ws: this.readyInfo.ws,
+        transport: this.readyInfo.transport,
+        reason: this.frontDoor.reason,
+        shards: this.shards.length,
+      });
+      this.remindOfExposure();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async drain(): Promise<void> {
+    if (this.closing !== undefined) return this.closing;
+    this.log.info('draining');
+    this.frontDoor?.stopListening();
+    const finished = this.acceptor?.drain() ?? Promise.resolve();
+    let cancel: CancelTimer = () => {};
+    const deadline = new Promise<void>((resolve) => {
+      cancel = startTimer(DRAIN_MS_MAX, () => {
+        this.log.warn('drain-cut-short', { waitedMs: DRAIN_MS_MAX });
+        resolve();
+      });
+    });
+    await Promise.race([finished, deadline]);
+    cancel();
+    return this.close();
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shutDown();
+    return this.closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.drain();
+  }
+
+  private async shutDown(): Promise<void> {
+    this.cancelReminder();
+    await this.frontDoor?.close();
+    this.acceptor?.close();
+    this.pump.close();
+    await Promise.all(this.shards.map((shard) => shard.stop()));
+    await this.pool?.close();
+    this.metrics.close();
+    this.directory?.release();
+    this.log.info('closed');
+    this.resolveClosed();
+  }
+
+  private doWork(): number {
+    let work = this.acceptor?.doWork(REPLIES_PER_TURN) ?? 0;
+    for (const shard of this.shards) work += shard.doWork();
+    return work;
+  }
+
+  private makeShards(capacityBytes: number): ShardHost[] {
+    const { config, clock, directory, pool } = this;
+    const schedule = (): void => this.pump.schedule();
+    if (directory === undefined || pool === undefined) {
+      const shardConfig = shardConfigOf(config, 0, 1);
+      return [
+        new InlineShard({
+          config: shardConfig,
+          ringBytes: config.ringBytes,
+          capacityBytes,
+          clock,
+          schedule,
+        }),
+      ];
+    }
+    const events = {
+      onReplies: schedule,
+      onDown: (shard: number, error: SluiceError, isFenced: boolean) =>
+        this.onShardDown(shard, error, isFenced),
+      onUp: (shard: number, metadata: ShardMetadata) => this.onShardUp(shard, metadata),
+    };
+    return Array.from({ length: directory.shape.shards }, (_, shard) => {
+      const shardConfig = shardConfigOf(config, shard, directory.shape.shards);
+      return new ThreadedShard({
+        config: shardConfig,
+        directory: directory.shardPath(shard),
+        ringBytes: config.ringBytes,
+        pool,
+        clock,
+        events,
+      });
+    });
+  }
+
+  private makeAcceptor(): Acceptor {
+    const { config } = this;
+    return new Acceptor({
+      clock: this.clock,
+      log: this.log.child('acceptor'),
+      config: {
+        authToken: config.authToken ?? null,
+        allowedOrigins: config.allowedOrigins,
+        allowedHosts: config.allowedHosts,
+        autoCreateTopics: config.autoCreateTopicEnable ?? false,
+        autoCreateGroups: config.autoCreateSubscriptionGroup,
+        defaultTopicQueues: config.defaultTopicQueueNums,
+        defaultMaxAttempts: config.maxAttempts,
+        defaultRetryBackoffMs: config.retryBackoffMs,
+        topicsMax: TOPICS_MAX,
+        groupsMax: GROUPS_MAX,
+        requestsPerSecondMax: config.rateLimitMessagesPerSecond ?? 0,
+        bytesPerSecondMax: config.rateLimitBytesPerSecond ?? 0,
+      },
+      shards: this.shards.map((shard) => shard.port),
+      readCold: (shard, position, bytes) =>
+        (this.shards[shard] as ShardHost).readCold(position, bytes),
+      onShardEvent: (shard, event) =>
+        this.log.child('shard').warn(event.event, { shard, ...event }),
+      metricsText: () => this.metricsText(),
+      unreadyReasons: () => [],
+      brokerFacts: () => ({
+        version: VERSION,
+        uptimeSeconds: Math.round(process.uptime()),
+        transport: this.frontDoor?.transport ?? 'none',
+        transportReason: this.frontDoor?.reason ?? '',
+        flush: config.flushDiskType,
+        dataDir: this.directory?.path ?? null,
+      }),
+    });
+  }
+
+  private openDoor(acceptor: Acceptor): Promise<FrontDoor> {
+    const { config } = this;
+    return openFrontDoor(config.transport, {
+      host: config.listenAddress,
+      port: config.frontDoorPort,
+      webSocketPath: '/v1/ws',
+      limits: {
+        frameBytesMax: FRAME_BYTES_MAX,
+        httpBodyBytesMax: HTTP_BODY_BYTES_MAX,
+        connectionsMax: config.connectionsMax,
+        connectionsPerAddressMax: config.connectionsPerAddressMax,
+        requestTimeoutMs: REQUEST_TIMEOUT_MS,
+        idleTimeoutSeconds: IDLE_TIMEOUT_SECONDS,
+        controlFramesPerSecondMax: CONTROL_FRAMES_PER_SECOND,
+      },
+      webSocket: acceptor,
+      http: (request) => acceptor.http(request),
+      admit: (request) => acceptor.admit(request),
+    });
+  }
+
+  private onShardDown(shard: number, error: SluiceError, isFenced: boolean): void {
+    this.log.error(isFenced ? 'shard-fenced' : 'shard-crashed', { shard, error });
+    this.acceptor?.shardDown(shard);
+  }
+
+  private onShardUp(shard: number, metadata: ShardMetadata): void {
+    this.log.info('shard-restarted', { shard });
+    this.acceptor?.shardUp(shard, (this.shards[shard] as ShardHost).port, metadata);
+    this.pump.schedule();
+  }
+
+  private async metricsText(): Promise<string> {
+    if (this.acceptor === undefined) return '';
+    return this.metrics.text({
+      acceptor: this.acceptor,
+      shards: this.shards,
+      frontDoor: this.frontDoor,
+      version: VERSION,
+    });
+  }
+
+  private describe(frontDoor: FrontDoor): BrokerReady {
+    const host = this.config.listenAddress.includes(':')
+      ? `[${this.config.listenAddress}]`
+      : this.config.listenAddress;
+    const shown = host === '0.0.0.0' || host === '[::]' ? '127.0.0.1' : host;
+    return {
+      role: 'all',
+      pid: process.pid,
+      ws: `ws://${shown}:${frontDoor.port}`,
+      http: `http://${shown}:${frontDoor.port}`,
+      dataDir: this.directory?.path ?? null,
+      transport: frontDoor.transport,
+      transportReason: frontDoor.reason,
+      shards: this.shards.length,
+      flush: this.config.flushDiskType === 'SYNC_FLUSH' ? 'sync' : 'async',
+    };
+  }
+
+  private remindOfExposure(): void {
+    if (!this.config.insecureIUnderstand) return;
+    const remind = (): void =>
+      this.log.error('exposed-without-tls', { listenAddress: this.config.listenAddress });
+    remind();
+    this.cancelReminder = startInterval(HOUR_MS, remind);
+  }
+}
+
+function shardConfigOf(config: BrokerConfig, shard: number, shards: number): ShardConfig {
+  return {
+    shard,
+    shards,
+    flushMode: config.flushDiskType,
+    isVolatile: config.memory,
+    flushIntervalMs: config.flushIntervalMs,
+    segmentBytes: config.segmentBytes,
+    tailBytes: config.tailBytes,
+    retentionMs: config.fileReservedTimeHours * HOUR_MS,
+    retentionBytes: config.retentionBytes ?? null,
+    diskHardRatio: config.diskHardRatio,
+    diskSoftRatio: config.diskSoftRatio,
+  };
+}
