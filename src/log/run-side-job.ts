@@ -10,11 +10,13 @@ import { IndexBuilder, IndexReader } from './index-file.ts';
 import type { FoundMessage, SideJob, SideJobResult } from './side-job.ts';
 import { writeSnapshot } from './snapshot.ts';
 import type { Storage } from './storage.ts';
-import { isStoredHeader, isStoredPayload } from './stored-header.ts';
+import { isStoredHeader, isStoredPayload, STORED_BYTES_MAX } from './stored-header.ts';
 
 /** Entries of one page: some 100 KiB, a few milliseconds of delivering. */
 const PAGE_ENTRIES = 2048;
 const ZEROS_BYTES: number = MIB;
+/** A segment is walked through a window of this size: the largest batch and some. */
+const WALK_WINDOW_BYTES: number = 8 * MIB;
 
 /** Never throws: an error becomes part of the result. */
 export function runSideJob(storage: Storage, job: SideJob): SideJobResult {
@@ -155,33 +157,39 @@ export function walkSegment(
   visit: (bytes: Uint8Array, view: DataView, at: number, position: number) => void,
   damage: (position: number) => void = () => {},
 ): void {
-  const bytes = new Uint8Array(shape.segmentBytes);
-  const view = new DataView(bytes.buffer);
   const file = storage.open(segmentName(shape.segment), false);
   try {
-    file.read(bytes, 0);
+    const bytes = new Uint8Array(Math.min(WALK_WINDOW_BYTES, shape.segmentBytes));
+    const view = new DataView(bytes.buffer);
+    const start = shape.segment * shape.segmentBytes;
+    let windowAt = 0;
+    let at = 0;
+    let isDamaged = false;
+    bytes.fill(0, file.read(bytes, 0));
+    while (at < shape.segmentBytes) {
+      const chunkLeft = shape.chunkBytes - (at % shape.chunkBytes);
+      if (chunkLeft < layout.STORED_HEADER_BYTES) {
+        at += chunkLeft;
+        continue;
+      }
+      if (at + Math.min(chunkLeft, STORED_BYTES_MAX) > windowAt + bytes.length) {
+        windowAt = at;
+        bytes.fill(0, file.read(bytes, at));
+      }
+      const place = at - windowAt;
+      const hasHeader = isStoredHeader(bytes, view, place, start + at, chunkLeft);
+      if (hasHeader && isStoredPayload(bytes, view, place)) {
+        visit(bytes, view, place, start + at);
+        isDamaged = false;
+        at += view.getUint32(place + layout.STORED_BYTES, true);
+        continue;
+      }
+      if (!isDamaged) damage(start + at);
+      isDamaged = true;
+      at += hasHeader ? view.getUint32(place + layout.STORED_BYTES, true) : 8;
+    }
   } finally {
     file.close();
-  }
-  const start = shape.segment * shape.segmentBytes;
-  let at = 0;
-  let isDamaged = false;
-  while (at < shape.segmentBytes) {
-    const chunkLeft = shape.chunkBytes - (at % shape.chunkBytes);
-    if (chunkLeft < layout.STORED_HEADER_BYTES) {
-      at += chunkLeft;
-      continue;
-    }
-    const hasHeader = isStoredHeader(bytes, view, at, start + at, chunkLeft);
-    if (hasHeader && isStoredPayload(bytes, view, at)) {
-      visit(bytes, view, at, start + at);
-      isDamaged = false;
-      at += view.getUint32(at + layout.STORED_BYTES, true);
-      continue;
-    }
-    if (!isDamaged) damage(start + at);
-    isDamaged = true;
-    at += hasHeader ? view.getUint32(at + layout.STORED_BYTES, true) : 8;
   }
 }
 
