@@ -69,7 +69,11 @@ export class RangeSet {
 
   /** Start of the first run above `from`; Infinity when there is none. */
   nextStart(from: number): number {
-    return this.starts[this.firstEndingAtOrAfter(from + 1)] ?? Number.POSITIVE_INFINITY;
+    const index = this.firstEndingAtOrAfter(from + 1);
+    const start = this.starts[index];
+    if (start !== undefined && start <= from)
+      return this.starts[index + 1] ?? Number.POSITIVE_INFINITY;
+    return start ?? Number.POSITIVE_INFINITY;
   }
 
   /** If the lowest run touches `mark` or lies below, takes it out and returns the new mark. */

@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { MemoryStorage } from '../../src/log/memory-storage.ts';
 import { BODY_TEXT } from '../../src/protocol/batch/batch-layout.ts';
 import * as envelope from '../../src/protocol/envelope-layout.ts';
-import { SimClock } from '../../src/testing/sim-clock.ts';
 import { type RigReply, rigTopic, ShardRig } from '../../src/testing/shard-rig.ts';
+import { SimClock } from '../../src/testing/sim-clock.ts';
 
 const T = 1;
 const G = 1;
