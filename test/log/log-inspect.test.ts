@@ -24,11 +24,10 @@ function written(batches: number): MemoryStorage {
   rig.control({ op: 'putTopic', topic: rigTopic(T, 'orders', 1) });
   rig.settle();
   for (let index = 0; index < batches; index += 1) {
-    const record = {
+    const record: RecordInput = {
       body: 'x'.repeat(480),
       bodyKind: BODY_TEXT,
       key: `k-${index}`,
-      tag: undefined,
     };
     const producer = { id: 'till-1', epoch: 3, sequence: index * 2 };
     rig.produce(T, 0, [record, record], producer);
