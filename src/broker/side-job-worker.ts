@@ -1,9 +1,10 @@
 /** Task of the side-job pool (piscina): one side job, or a run of cold reads, on the files of one shard. */
+
+import type { ErrorCode } from '../base/error-codes.ts';
 import { toSluiceError } from '../base/errors.ts';
 import { FileStorage } from '../log/file-storage.ts';
 import { readStoredBatch, runSideJob } from '../log/run-side-job.ts';
 import type { SideJob, SideJobResult } from '../log/side-job.ts';
-import type { ErrorCode } from '../base/error-codes.ts';
 
 /** One batch to read. */
 export type ColdExtent = { readonly position: number; readonly bytes: number };
@@ -21,6 +22,7 @@ export type ColdResult =
   | { readonly bytes: Uint8Array }
   | { readonly code: ErrorCode; readonly message: string };
 
+// biome-ignore lint/style/noDefaultExport: piscina calls the default export of a task file
 export default function runTask(task: SideTask): SideJobResult | ColdResult[] {
   const storage = new FileStorage(task.directory);
   if ('job' in task) return runSideJob(storage, task.job);

@@ -5,7 +5,7 @@
  */
 import { invariant } from '../base/assert.ts';
 import type { Clock } from '../base/clock.ts';
-import { toSluiceError, type SluiceError } from '../base/errors.ts';
+import { type SluiceError, toSluiceError } from '../base/errors.ts';
 import { CheckpointWriter } from '../log/checkpoint.ts';
 import { segmentName } from '../log/file-names.ts';
 import type { LogMemory } from '../log/log-memory.ts';

@@ -1,10 +1,10 @@
 /** Thread entry of a shard's flusher: waits for recovery, then writes and syncs what the shard appends. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { ParkWord } from '../agent/park-word.ts';
 import { systemClock } from '../base/clock.ts';
 import { FileStorage } from '../log/file-storage.ts';
 import { LogMemory } from '../log/log-memory.ts';
 import { TailWindow } from '../log/tail-window.ts';
-import { ParkWord } from '../agent/park-word.ts';
 import { LatencyHistogram } from '../observe/latency-histogram.ts';
 import { FlusherAgent, type FlushMode } from './flusher-agent.ts';
 

@@ -4,11 +4,11 @@
  * truth. Shard thread; never blocks.
  */
 import {
-  EntryTable,
-  type QueueEntry,
-  emptyEntry,
-  readEntry,
   ENTRY_NUMBERS,
+  EntryTable,
+  emptyEntry,
+  type QueueEntry,
+  readEntry,
 } from './entry-table.ts';
 
 /** What one sealed segment holds of this queue. */

@@ -10,8 +10,7 @@
  */
 import { getU64, setU64 } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32-native.ts';
-import { KIB } from '../base/units.ts';
-import { alignUp } from '../base/units.ts';
+import { alignUp, KIB } from '../base/units.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import { readText } from '../protocol/batch/text-bytes.ts';
 

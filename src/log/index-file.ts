@@ -11,8 +11,8 @@
 import { getU64, setU64 } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32-native.ts';
 import { fnv1aBytes } from '../base/fnv1a.ts';
-import * as layout from '../protocol/batch/batch-layout.ts';
 import { recordsStart } from '../protocol/batch/batch-check.ts';
+import * as layout from '../protocol/batch/batch-layout.ts';
 import { ENTRY_NUMBERS } from './entry-table.ts';
 import { indexName } from './file-names.ts';
 import type { Storage, StorageFile } from './storage.ts';

@@ -2,8 +2,9 @@
  * What the threads of one shard share about its log: the positions and the word that says why it stopped. One writer
  * per word (docs/THREADS.md).
  */
+
+import { ERROR_CODES, type ErrorCode, errorCodeOf } from '../base/error-codes.ts';
 import { CELL_BYTES, PositionCell } from '../memory/position-cell.ts';
-import { ERROR_CODES, errorCodeOf, type ErrorCode } from '../base/error-codes.ts';
 
 /** Bytes of shared memory for one LogMemory. */
 export const LOG_MEMORY_BYTES: number = 7 * CELL_BYTES;

@@ -6,7 +6,7 @@ import { invariant } from '../base/assert.ts';
 import { crc32 } from '../base/crc32-native.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import type { LogMemory } from './log-memory.ts';
-import { writeStoredHeader, type StoredFields, type StoredKind } from './stored-header.ts';
+import { type StoredFields, type StoredKind, writeStoredHeader } from './stored-header.ts';
 import type { TailWindow } from './tail-window.ts';
 
 /** Why there is no room now: memory not yet written or still being read, or no segment prepared on the disk. */

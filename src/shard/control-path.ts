@@ -1,9 +1,9 @@
 /** The rare requests, as JSON: metadata, subscriptions, status. Answers of those that write wait for their records. */
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { ConsumeQueue } from '../log/consume-queue.ts';
+import type { SideJobResult } from '../log/side-job.ts';
 import { readText } from '../protocol/batch/text-bytes.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
-import type { SideJobResult } from '../log/side-job.ts';
 import type {
   GroupQueueStatus,
   MessageLocation,

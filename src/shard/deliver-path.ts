@@ -2,8 +2,9 @@
  * Messages go out to the members of groups: as extents of the log with a lease, never as bytes, and never above the commit
  * position. Shard thread, once per batch and group.
  */
-import { emptyEntry, type QueueEntry } from '../log/entry-table.ts';
+
 import type { ConsumeQueue } from '../log/consume-queue.ts';
+import { emptyEntry, type QueueEntry } from '../log/entry-table.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { GroupQueue, NextRange } from './group-queue.ts';
 import type { GroupTable } from './group-table.ts';

@@ -2,8 +2,9 @@
  * What happens to a segment after it was written: its index is built and its entries leave memory, a snapshot makes it
  * unnecessary for recovery, retention lets it go, scrubbing looks for damage. Shard thread; the work itself is side jobs.
  */
+
+import type { ConsumeQueue, QueueSegment } from '../log/consume-queue.ts';
 import { encodeSnapshot } from '../log/snapshot.ts';
-import type { QueueSegment, ConsumeQueue } from '../log/consume-queue.ts';
 import { chunkBytesOf } from './shard-config.ts';
 import type { ShardContext } from './shard-context.ts';
 import type { VolumeKeeper } from './volume-keeper.ts';

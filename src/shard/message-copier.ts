@@ -7,7 +7,7 @@ import { BATCH_BYTES_MAX } from '../base/limits.ts';
 import { KIB } from '../base/units.ts';
 import type { ConsumeQueue } from '../log/consume-queue.ts';
 import { emptyEntry, type QueueEntry } from '../log/entry-table.ts';
-import { BatchBuilder, recordBytes, type RecordInput } from '../protocol/batch/batch-builder.ts';
+import { BatchBuilder, type RecordInput, recordBytes } from '../protocol/batch/batch-builder.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
 import { appendBatch } from './append-batch.ts';

@@ -1,8 +1,8 @@
 /** Brings consume-queue entries of old segments back into memory, through side jobs: one at a time per queue. */
 import type { ConsumeQueue } from '../log/consume-queue.ts';
-import { queueKey } from './shard-state.ts';
-import type { ShardContext } from './shard-context.ts';
 import { chunkBytesOf } from './shard-config.ts';
+import type { ShardContext } from './shard-context.ts';
+import { queueKey } from './shard-state.ts';
 
 /** Pages in memory over all queues: some 100 KiB each. */
 const PAGES_MAX = 128;

@@ -2,16 +2,17 @@
  * A batch comes in: checked, deduplicated, appended as it is, and its answer put among those that wait for the commit
  * position. Nothing is changed unless all checks pass. Shard thread, once per batch; allocates only for producer ids.
  */
-import type { ErrorCode } from '../base/error-codes.ts';
+
 import { crc32 } from '../base/crc32-native.ts';
+import type { ErrorCode } from '../base/error-codes.ts';
+import type { ConsumeQueue } from '../log/consume-queue.ts';
 import { emptyEntry, type QueueEntry } from '../log/entry-table.ts';
-import * as layout from '../protocol/batch/batch-layout.ts';
 import { type BatchVerdict, checkBatch } from '../protocol/batch/batch-check.ts';
+import * as layout from '../protocol/batch/batch-layout.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
-import type { ConsumeQueue } from '../log/consume-queue.ts';
-import { dedupKey } from './producer-dedup.ts';
 import { appendBatch } from './append-batch.ts';
+import { dedupKey } from './producer-dedup.ts';
 import { PENDING_DUPLICATE, PENDING_PRODUCED, type ShardContext } from './shard-context.ts';
 import type { ShardPort } from './shard-port.ts';
 

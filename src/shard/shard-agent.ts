@@ -17,6 +17,7 @@ import { MessageCopier } from './message-copier.ts';
 import { PageLoader } from './page-loader.ts';
 import { ProducePath } from './produce-path.ts';
 import { type ReplySender, releaseReplies } from './release-replies.ts';
+import { SettlePath } from './settle-path.ts';
 import {
   type ControlResult,
   PENDING_CONTROL,
@@ -24,7 +25,6 @@ import {
   type ShardContext,
 } from './shard-context.ts';
 import type { ShardPort } from './shard-port.ts';
-import { SettlePath } from './settle-path.ts';
 import { VolumeKeeper } from './volume-keeper.ts';
 
 /** Requests taken from one ring in one duty cycle. */

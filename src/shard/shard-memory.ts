@@ -3,12 +3,12 @@
  * acceptor, park words. `memory-plan` adds the sizes up before anything is allocated.
  */
 import { PARK_WORD_BYTES, ParkWord } from '../agent/park-word.ts';
+import { KIB } from '../base/units.ts';
 import { LOG_MEMORY_BYTES, LogMemory } from '../log/log-memory.ts';
 import { TailWindow } from '../log/tail-window.ts';
 import { RingConsumer } from '../ring/ring-consumer.ts';
 import { ringBytes } from '../ring/ring-layout.ts';
 import { RingProducer } from '../ring/ring-producer.ts';
-import { KIB } from '../base/units.ts';
 
 /** Transferable as worker data. */
 export type ShardMemory = {

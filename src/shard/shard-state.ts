@@ -16,8 +16,8 @@ import * as layout from '../protocol/batch/batch-layout.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
 import { type GroupRecord, shardOf, type TopicRecord } from '../protocol/shard-control.ts';
 import { GroupQueue } from './group-queue.ts';
+import { type DedupState, dedupKey, ProducerDedup } from './producer-dedup.ts';
 import type { RetryEntry } from './retry-queue.ts';
-import { dedupKey, type DedupState, ProducerDedup } from './producer-dedup.ts';
 
 /** Metadata as it stands in the log. */
 export type MetadataRecord =

@@ -8,7 +8,6 @@ import { toSluiceError } from '../base/errors.ts';
 import { FileStorage } from '../log/file-storage.ts';
 import { openShard } from './open-shard.ts';
 import type { ShardAgent } from './shard-agent.ts';
-import { ShardPort } from './shard-port.ts';
 import {
   acceptorWordOf,
   flusherWordOf,
@@ -17,6 +16,7 @@ import {
   shardWordOf,
   tailOf,
 } from './shard-memory.ts';
+import { ShardPort } from './shard-port.ts';
 import type { ShardWorkerData, ShardWorkerMessage } from './shard-worker-data.ts';
 import { WorkerJobs } from './worker-jobs.ts';
 

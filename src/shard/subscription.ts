@@ -1,6 +1,7 @@
 /** One member of a group on this shard: who it is, what it may be sent now. Shard thread only. */
-import { bloomHas } from '../protocol/batch/batch-check.ts';
+
 import { fnv1a } from '../base/fnv1a.ts';
+import { bloomHas } from '../protocol/batch/batch-check.ts';
 import type { GroupQueue } from './group-queue.ts';
 
 export class Subscription {

@@ -2,10 +2,11 @@
  * Builds a producer's batch in one buffer that is reused: record by record, then the header and the checksum. Used by
  * the client and, for JSON and HTTP, by the acceptor. Never blocks; allocates only its buffer. Browser-safe.
  */
-import { crc32 as crc32Portable } from '../../base/crc32.ts';
+
 import { setU64 } from '../../base/bytes.ts';
-import { fnv1a } from '../../base/fnv1a.ts';
+import { crc32 as crc32Portable } from '../../base/crc32.ts';
 import { SluiceError } from '../../base/errors.ts';
+import { fnv1a } from '../../base/fnv1a.ts';
 import {
   BATCH_BYTES_MAX,
   BATCH_RECORDS_MAX,

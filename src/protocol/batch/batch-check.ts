@@ -2,17 +2,18 @@
  * Is this a batch that may be stored? Bytes from outside: every length is checked before it is used, nothing is
  * allocated, nothing throws. Runs on the shard for each batch that arrives, and in recovery and tools. Browser-safe.
  */
+
+import { getU64 } from '../../base/bytes.ts';
+import { fnv1aBytes } from '../../base/fnv1a.ts';
 import {
   BATCH_BYTES_MAX,
   BATCH_RECORDS_MAX,
-  PRODUCER_ID_BYTES_MAX,
   KEY_BYTES_MAX,
-  TAG_BYTES_MAX,
+  PRODUCER_ID_BYTES_MAX,
   PROPERTIES_BYTES_MAX,
+  TAG_BYTES_MAX,
 } from '../../base/limits.ts';
-import { getU64 } from '../../base/bytes.ts';
 import { alignUp } from '../../base/units.ts';
-import { fnv1aBytes } from '../../base/fnv1a.ts';
 import type { Crc32 } from './batch-builder.ts';
 import * as layout from './batch-layout.ts';
 
