@@ -1,6 +1,7 @@
 /**
  * Answers that wait for the commit position, first in first out: positions only grow, so the head is always the next to
- * go. Fixed size: full means that the shard takes no more requests. Shard thread only; allocates nothing after start.
+ * go. Bounded: full means that the shard takes no more requests. Shard thread only; an entry is made when its place is
+ * first used, and used again for ever after.
  */
 import { invariant } from '../base/assert.ts';
 import { isPowerOfTwo } from '../base/units.ts';
@@ -22,26 +23,15 @@ export type PendingReply<Subject> = {
 
 export class PendingReplies<Subject> {
   private readonly entries: PendingReply<Subject>[] = [];
+  private readonly capacity: number;
   private readonly mask: number;
   private head = 0;
   private tail = 0;
 
   constructor(capacity: number) {
     invariant(isPowerOfTwo(capacity), 'capacity is a power of two', capacity);
+    this.capacity = capacity;
     this.mask = capacity - 1;
-    for (let index = 0; index < capacity; index += 1) {
-      this.entries.push({
-        position: 0,
-        kind: 0,
-        port: 0,
-        session: 0,
-        correlation: 0,
-        baseOffset: 0,
-        batchPosition: 0,
-        count: 0,
-        subject: undefined,
-      });
-    }
   }
 
   get length(): number {
@@ -50,13 +40,15 @@ export class PendingReplies<Subject> {
 
   /** Places left. */
   get room(): number {
-    return this.entries.length - this.length;
+    return this.capacity - this.length;
   }
 
   /** The entry to fill; it counts from now on. There must be room. */
   push(position: number): PendingReply<Subject> {
     invariant(this.room > 0, 'there is room for one more answer');
-    const entry = this.entries[this.tail & this.mask] as PendingReply<Subject>;
+    const place = this.tail & this.mask;
+    if (place === this.entries.length) this.entries.push(emptyReply());
+    const entry = this.entries[place] as PendingReply<Subject>;
     entry.position = position;
     this.tail += 1;
     return entry;
@@ -74,4 +66,18 @@ export class PendingReplies<Subject> {
     (this.entries[this.head & this.mask] as PendingReply<Subject>).subject = undefined;
     this.head += 1;
   }
+}
+
+function emptyReply<Subject>(): PendingReply<Subject> {
+  return {
+    position: 0,
+    kind: 0,
+    port: 0,
+    session: 0,
+    correlation: 0,
+    baseOffset: 0,
+    batchPosition: 0,
+    count: 0,
+    subject: undefined,
+  };
 }
