@@ -92,6 +92,8 @@ export const AUTH_FAILURES_PER_ADDRESS_MAX = 30;
 export const AUTH_ADDRESSES_MAX = 4096;
 /** Frames of one connection within a minute that are none of this protocol, before it is closed. */
 export const PROTOCOL_STRIKES_MAX = 100;
+/** Sends of one connection within a minute that were refused as BUSY, before it is closed. */
+export const BUSY_REFUSALS_MAX = 20_000;
 /** HTTP requests under way at once. */
 export const HTTP_REQUESTS_MAX = 4096;
 /** Milliseconds until a shard must have answered the acceptor. */

@@ -145,9 +145,6 @@ export type ShardMetadata = {
   readonly groupIdMax?: number;
 };
 
-/** @shape the JSON of a REPLY_CONTROL record */
-export type ShardControlAnswer = { readonly result: unknown };
-
 /** The shard that owns a queue. */
 export function shardOf(topicId: number, queueId: number, shards: number): number {
   return (topicId + queueId) % shards;

@@ -25,7 +25,8 @@ export type SubscribeCommand = {
   readonly filter: readonly string[] | null;
   readonly from: StartPoint;
   readonly credit: number;
-  readonly leaseMs: number;
+  /** Undefined: the broker's default. */
+  readonly leaseMs: number | undefined;
   readonly member: string;
 };
 

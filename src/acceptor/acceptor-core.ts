@@ -1,0 +1,104 @@
+/**
+ * The parts that every way into the broker shares, wired together once. Ways in (WebSocket frames, HTTP) decode to calls
+ * of these; nothing here knows which one called.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log-sink.ts';
+import { messageIdPrefix } from '../protocol/message-id.ts';
+import type { ShardEvent } from '../protocol/shard-control.ts';
+import type { BrokerIdentity } from '../protocol/web/messages.ts';
+import { AcceptorCounters } from './acceptor-counters.ts';
+import type { AcceptorConfig, AcceptorOptions } from './acceptor-options.ts';
+import { AuthGuard } from './auth-guard.ts';
+import { BackPressure } from './back-pressure.ts';
+import { ColdReads } from './cold-reads.ts';
+import { Deadlines } from './deadlines.ts';
+import { Deliveries } from './deliveries.ts';
+import { FetchPath } from './fetch-path.ts';
+import { GroupRecords } from './group-records.ts';
+import { HandOver } from './hand-over.ts';
+import { HttpPolls } from './http-polls.ts';
+import { MessageFrames } from './message-frames.ts';
+import { OriginPolicy } from './origin-policy.ts';
+import { PendingRequests } from './pending-requests.ts';
+import { ReplyDrain } from './reply-drain.ts';
+import { ReplyOutbox } from './reply-outbox.ts';
+import { SendPath } from './send-path.ts';
+import { SessionTable } from './session-table.ts';
+import { SettlePath } from './settle-path.ts';
+import { ShardLinks } from './shard-links.ts';
+import { Subscriptions } from './subscriptions.ts';
+import { TopicRegistry } from './topic-registry.ts';
+
+export class AcceptorCore {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly config: AcceptorConfig;
+  readonly counters: AcceptorCounters = new AcceptorCounters();
+  readonly pending: PendingRequests = new PendingRequests();
+  readonly deadlines: Deadlines = new Deadlines();
+  readonly links: ShardLinks;
+  readonly topics: TopicRegistry;
+  readonly groups: GroupRecords;
+  readonly sessions: SessionTable;
+  readonly outbox: ReplyOutbox;
+  readonly backPressure: BackPressure;
+  readonly subscriptions: Subscriptions;
+  readonly deliveries: Deliveries;
+  readonly replies: ReplyDrain;
+  readonly sends: SendPath;
+  readonly settles: SettlePath;
+  readonly fetches: FetchPath;
+  readonly polls: HttpPolls;
+  readonly auth: AuthGuard;
+  readonly origins: OriginPolicy;
+  readonly coldReads: ColdReads;
+  isDraining = false;
+  private identityNow: BrokerIdentity = { name: '', address: '0.0.0.0', port: 0 };
+  private prefix: string = messageIdPrefix('0.0.0.0', 0);
+
+  /** @param onEvent - told what shards report */
+  constructor(options: AcceptorOptions, onEvent: (shard: number, event: ShardEvent) => void) {
+    const { clock, log, config } = options;
+    this.clock = clock;
+    this.log = log;
+    this.config = config;
+    const prefix = (): string => this.prefix;
+    this.links = new ShardLinks(options.shards, this.pending, clock);
+    this.topics = new TopicRegistry(config, this.links);
+    this.groups = new GroupRecords(config, this.links);
+    this.sessions = new SessionTable(config, clock);
+    this.auth = new AuthGuard(config.authToken, clock);
+    this.origins = new OriginPolicy(config.allowedOrigins, config.allowedHosts);
+    this.subscriptions = new Subscriptions(this.links, log);
+    this.backPressure = new BackPressure(clock, this.counters, {
+      hold: (session) => this.subscriptions.hold(session),
+      release: (session) => this.subscriptions.release(session, this.deliveries),
+    });
+    this.outbox = new ReplyOutbox((session) => this.backPressure.afterSend(session));
+    this.coldReads = new ColdReads(options.readCold, this.counters);
+    this.replies = new ReplyDrain(this, onEvent);
+    const handOver = new HandOver({
+      clock,
+      links: this.links,
+      frames: new MessageFrames(prefix),
+      counters: this.counters,
+      wrote: (session, bytes) => this.replies.wrote(session, bytes),
+    });
+    this.deliveries = new Deliveries(log, this.links, this.coldReads, handOver);
+    this.sends = new SendPath(this, prefix);
+    this.settles = new SettlePath(clock, this.links, this.topics, this.groups, this.pending);
+    this.fetches = new FetchPath(clock, this.links, this.pending, this.coldReads, prefix);
+    this.polls = new HttpPolls(this);
+  }
+
+  get identity(): BrokerIdentity {
+    return this.identityNow;
+  }
+
+  /** Which broker this is: known once its port is bound. */
+  setIdentity(identity: BrokerIdentity): void {
+    this.identityNow = identity;
+    this.prefix = messageIdPrefix(identity.address, identity.port);
+  }
+}

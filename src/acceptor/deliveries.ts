@@ -1,0 +1,121 @@
+/**
+ * From DELIVER records to consumers, in the order in which the shard sent them: what is in memory goes at once, what must
+ * be read from a file is read ahead within bounds, and everything behind it waits its turn.
+ */
+import { toSluiceError } from '../base/errors.ts';
+import { COLD_READS_PER_SUBSCRIPTION_MAX } from '../base/limits.ts';
+import type { Logger } from '../base/log-sink.ts';
+import type { ColdReads } from './cold-reads.ts';
+import type { DeliveryEntry } from './delivery-entry.ts';
+import type { HandOver } from './hand-over.ts';
+import type { ShardLinks } from './shard-links.ts';
+import { checkStored } from './stored-extent.ts';
+import { type Subscription, sessionOf } from './subscription.ts';
+
+export class Deliveries {
+  private readonly log: Logger;
+  private readonly links: ShardLinks;
+  private readonly coldReads: ColdReads;
+  private readonly handOver: HandOver;
+
+  constructor(log: Logger, links: ShardLinks, coldReads: ColdReads, handOver: HandOver) {
+    this.log = log;
+    this.links = links;
+    this.coldReads = coldReads;
+    this.handOver = handOver;
+  }
+
+  /** A delivery arrived from a shard; its bytes in the tail are valid until this returns. */
+  arrive(subscription: Subscription, entry: DeliveryEntry): void {
+    const { ledger, cold } = subscription;
+    if (ledger.isHeld) {
+      this.handOver.giveBack(subscription, entry, 0);
+      return;
+    }
+    const { port } = this.links.get(entry.shard);
+    // Behind a cold one everything waits its turn, so that the order is kept.
+    const isHot = !entry.isCold && cold.length === 0;
+    const stored = isHot ? port.tailView(entry.position, entry.batchBytes) : undefined;
+    if (stored === undefined) {
+      cold.push(entry);
+      this.readAhead(subscription);
+    } else this.handOver.hand(subscription, entry, stored);
+  }
+
+  /** Goes on with cold deliveries that had to wait. */
+  resume(subscription: Subscription): void {
+    this.handRead(subscription);
+    this.readAhead(subscription);
+  }
+
+  /** The shard is gone, and with it the leases of what it delivered. */
+  dropShard(subscription: Subscription, shard: number): void {
+    const { cold } = subscription;
+    const isKept = (entry: DeliveryEntry): boolean => entry.shard !== shard;
+    subscription.coldReading = cold.slice(0, subscription.coldReading).filter(isKept).length;
+    cold.splice(0, cold.length, ...cold.filter(isKept));
+    this.resume(subscription);
+  }
+
+  giveBackOne(subscription: Subscription, entry: DeliveryEntry, queueOffset: number): void {
+    this.handOver.giveBackOne(subscription, entry, queueOffset);
+  }
+
+  private readAhead(subscription: Subscription): void {
+    const { cold, ledger } = subscription;
+    while (
+      !ledger.isHeld &&
+      subscription.state !== 'gone' &&
+      subscription.coldReading < Math.min(cold.length, COLD_READS_PER_SUBSCRIPTION_MAX)
+    ) {
+      const entry = cold[subscription.coldReading] as DeliveryEntry;
+      subscription.coldReading += 1;
+      this.coldReads.read(entry.shard, entry.position, entry.batchBytes).then(
+        (stored) => this.arrived(subscription, entry, stored),
+        (error: unknown) => this.unreadable(subscription, entry, error),
+      );
+    }
+  }
+
+  private arrived(subscription: Subscription, entry: DeliveryEntry, stored: Uint8Array): void {
+    try {
+      checkStored(stored, entry.position, entry.batchBytes);
+    } catch (error) {
+      this.unreadable(subscription, entry, error);
+      return;
+    }
+    entry.stored = stored;
+    this.resume(subscription);
+  }
+
+  private unreadable(subscription: Subscription, entry: DeliveryEntry, error: unknown): void {
+    const index = subscription.cold.indexOf(entry);
+    if (index < 0) return;
+    subscription.cold.splice(index, 1);
+    subscription.coldReading -= 1;
+    const failure = toSluiceError(error, 'STORAGE_IO');
+    const { shard, position } = entry;
+    this.log.error('cold-read-failed', { shard, position, error: failure });
+    this.handOver.fail(subscription, entry, failure.code);
+    this.resume(subscription);
+  }
+
+  /** Hands over the entries at the front that have been read. */
+  private handRead(subscription: Subscription): void {
+    if (subscription.cold[0]?.stored === undefined) return;
+    const session = sessionOf(subscription);
+    if (session === undefined) this.handReadNow(subscription);
+    else session.connection.cork(() => this.handReadNow(subscription));
+  }
+
+  private handReadNow(subscription: Subscription): void {
+    const { cold, ledger } = subscription;
+    while (!ledger.isHeld && subscription.state !== 'gone') {
+      const entry = cold[0];
+      if (entry?.stored === undefined) return;
+      cold.shift();
+      subscription.coldReading -= 1;
+      this.handOver.hand(subscription, entry, entry.stored);
+    }
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * One delivery to its consumer: as much as the credit allows goes out, what the filter leaves out is settled, and the rest
+ * goes back to the shard as if it had not been sent. Main thread, within a duty cycle or when a file was read.
+ */
+import type { Clock } from '../base/clock.ts';
+import { BatchReader } from '../protocol/batch/batch-reader.ts';
+import {
+  SETTLE_ACK,
+  SETTLE_DELAY_DEFAULT,
+  SETTLE_NACK,
+  SETTLE_RELEASE,
+} from '../protocol/envelope-layout.ts';
+import { viewOf } from '../protocol/web/binary-codec.ts';
+import type { AcceptorCounters } from './acceptor-counters.ts';
+import type { DeliveryEntry } from './delivery-entry.ts';
+import type { MessageFrames } from './message-frames.ts';
+import type { Session } from './session.ts';
+import type { ShardLinks } from './shard-links.ts';
+import type { SettleRange } from './shard-requests.ts';
+import { openAt, storedAtMs } from './stored-extent.ts';
+import type { Subscription } from './subscription.ts';
+
+export type HandOverParts = {
+  readonly clock: Clock;
+  readonly links: ShardLinks;
+  readonly frames: MessageFrames;
+  readonly counters: AcceptorCounters;
+  /** Told the session that was written to, and how much. */
+  readonly wrote: (session: Session, bytes: number) => void;
+};
+
+const encoder = new TextEncoder();
+
+export class HandOver {
+  private readonly parts: HandOverParts;
+  private readonly reader = new BatchReader();
+  /** Records that the filter leaves out, of the delivery being handed over. */
+  private skipped: SettleRange[] = [];
+
+  constructor(parts: HandOverParts) {
+    this.parts = parts;
+  }
+
+  /** @param stored - the stored batch, valid until this returns */
+  hand(subscription: Subscription, entry: DeliveryEntry, stored: Uint8Array): void {
+    const { ledger } = subscription;
+    const waitedMs = this.parts.clock.monotonicMs() - entry.arrivedAtMs;
+    const leaseMs = Math.floor(entry.leaseMs - waitedMs);
+    ledger.arrived(entry.shard, entry.count);
+    if (leaseMs <= 0) {
+      // The shard has ended the lease by itself; what it counts as credit is set anew.
+      ledger.refuse(entry.shard);
+      return;
+    }
+    this.skipped = [];
+    const records =
+      subscription.sink.kind === 'binary'
+        ? this.handFrame(subscription, entry, stored, leaseMs)
+        : this.handMessages(subscription, entry, stored);
+    this.settleSkipped(subscription, entry);
+    if (records < entry.count) this.giveBack(subscription, entry, records);
+    ledger.balance(entry.shard);
+  }
+
+  /** The records of a delivery from number `handed` on go back to the shard. */
+  giveBack(subscription: Subscription, entry: DeliveryEntry, handed: number): void {
+    const first = entry.baseOffset + entry.firstIndex + handed;
+    const count = entry.count - handed;
+    this.parts.counters.messagesReleased += count;
+    // Stopped first: what is given back must not come again at once.
+    subscription.ledger.refuse(entry.shard);
+    this.settle(subscription, entry, SETTLE_RELEASE, [rangeOf(entry, first, count)]);
+  }
+
+  /** One message that had been handed over goes back. */
+  giveBackOne(subscription: Subscription, entry: DeliveryEntry, queueOffset: number): void {
+    this.parts.counters.messagesReleased += 1;
+    this.settle(subscription, entry, SETTLE_RELEASE, [rangeOf(entry, queueOffset, 1)]);
+  }
+
+  /** None of a delivery could be read: counts as a failed attempt, so that it ends in the dead letters. */
+  fail(subscription: Subscription, entry: DeliveryEntry, reason: string): void {
+    const first = entry.baseOffset + entry.firstIndex;
+    subscription.ledger.arrived(entry.shard, entry.count);
+    subscription.ledger.refuse(entry.shard);
+    this.settle(subscription, entry, SETTLE_NACK, [rangeOf(entry, first, entry.count)], reason);
+  }
+
+  /** @returns records dealt with, those that the filter leaves out included */
+  private handFrame(
+    subscription: Subscription,
+    entry: DeliveryEntry,
+    stored: Uint8Array,
+    leaseMs: number,
+  ): number {
+    const { ledger, tags, sink } = subscription;
+    if (sink.kind !== 'binary') return 0;
+    let records = Math.min(entry.count, ledger.credit);
+    let taken = records;
+    if (tags !== null) {
+      taken = 0;
+      openAt(this.reader, stored, viewOf(stored), entry.firstIndex);
+      for (records = 0; records < entry.count && this.reader.next(); records += 1) {
+        const matches = tags.has(this.reader.tag);
+        if (matches && taken === ledger.credit) break;
+        if (matches) taken += 1;
+        else this.skip(entry, entry.baseOffset + this.reader.index);
+      }
+    }
+    if (taken === 0) return records;
+    ledger.take(taken);
+    this.parts.counters.messagesDelivered += taken;
+    const frame = this.parts.frames.binary(entry, stored, records, leaseMs);
+    sink.session.connection.sendBinary(frame);
+    this.parts.wrote(sink.session, frame.length);
+    return records;
+  }
+
+  private handMessages(
+    subscription: Subscription,
+    entry: DeliveryEntry,
+    stored: Uint8Array,
+  ): number {
+    const { ledger, tags, sink } = subscription;
+    const view = viewOf(stored);
+    const storedAt = storedAtMs(view);
+    let records = 0;
+    openAt(this.reader, stored, view, entry.firstIndex);
+    for (; records < entry.count && this.reader.next(); records += 1) {
+      const queueOffset = entry.baseOffset + this.reader.index;
+      if (tags !== null && !tags.has(this.reader.tag)) {
+        this.skip(entry, queueOffset);
+        continue;
+      }
+      if (ledger.credit === 0 || subscription.state === 'gone') break;
+      ledger.take(1);
+      this.parts.counters.messagesDelivered += 1;
+      const fields = this.parts.frames.json(subscription, entry, this.reader, storedAt);
+      if (sink.kind === 'poll') sink.taker.take(`{${fields}}`, entry, queueOffset);
+      else {
+        const text = `{"op":"message","subscription":${subscription.number},${fields}}`;
+        sink.session.connection.sendText(text);
+        this.parts.wrote(sink.session, text.length);
+      }
+    }
+    return records;
+  }
+
+  private skip(entry: DeliveryEntry, queueOffset: number): void {
+    const last = this.skipped.at(-1);
+    if (last !== undefined && last.queueOffset + last.count === queueOffset) last.count += 1;
+    else this.skipped.push(rangeOf(entry, queueOffset, 1));
+  }
+
+  private settleSkipped(subscription: Subscription, entry: DeliveryEntry): void {
+    if (this.skipped.length > 0) this.settle(subscription, entry, SETTLE_ACK, this.skipped);
+  }
+
+  /** Tells the shard without asking for an answer. */
+  private settle(
+    subscription: Subscription,
+    entry: DeliveryEntry,
+    action: number,
+    ranges: readonly SettleRange[],
+    reason = '',
+  ): void {
+    const link = this.parts.links.get(entry.shard);
+    const rangesMax = link.settleRangesMax;
+    for (let from = 0; from < ranges.length; from += rangesMax) {
+      link.settle({
+        session: 0,
+        correlation: 0,
+        groupId: subscription.group.groupId,
+        topicId: entry.topicId,
+        action,
+        argument: action === SETTLE_NACK ? SETTLE_DELAY_DEFAULT : 0,
+        ranges: ranges.slice(from, from + rangesMax),
+        reason: encoder.encode(reason),
+      });
+    }
+  }
+}
+
+function rangeOf(entry: DeliveryEntry, queueOffset: number, count: number): SettleRange {
+  return { queueId: entry.queueId, queueOffset, count, leaseId: entry.leaseId };
+}
