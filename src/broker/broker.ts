@@ -64,7 +64,11 @@ export class RunningBroker implements Broker {
     this.pump = new Pump({
       doWork: () => this.doWork(),
       hasWork: () => this.acceptor?.hasWork() ?? false,
-      msUntilDue: () => Math.min(...this.shards.map((shard) => shard.msUntilDue())),
+      msUntilDue: () =>
+        Math.min(
+          this.acceptor?.msUntilDue() ?? Number.POSITIVE_INFINITY,
+          ...this.shards.map((shard) => shard.msUntilDue()),
+        ),
       words: () =>
         this.shards.map((shard) => shard.acceptorWord).filter((word) => word !== undefined),
     });
@@ -198,9 +202,12 @@ export class RunningBroker implements Broker {
         defaultTopicQueues: config.defaultTopicQueueNums,
         defaultMaxAttempts: config.maxAttempts,
         defaultRetryBackoffMs: config.retryBackoffMs,
+        defaultLeaseMs: config.leaseMs,
+        bodyBytesMax: config.maxMessageSize,
+        inFlightRequestsMax: config.inFlightRequestsMax,
         topicsMax: TOPICS_MAX,
         groupsMax: GROUPS_MAX,
-        requestsPerSecondMax: config.rateLimitMessagesPerSecond ?? 0,
+        messagesPerSecondMax: config.rateLimitMessagesPerSecond ?? 0,
         bytesPerSecondMax: config.rateLimitBytesPerSecond ?? 0,
       },
       shards: this.shards.map((shard) => shard.port),
