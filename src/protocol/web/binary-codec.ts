@@ -238,6 +238,17 @@ export function encodeDeliverHeader(view: DataView, header: Readonly<DeliverHead
   view.setUint32(layout.DELIVER_TOPIC_ID, header.topicId, true);
 }
 
+/** The subscription that a DELIVER frame names, to find who checks the rest; -1 when it is too short to name one. */
+export function deliverSubscription(frame: Uint8Array): number {
+  const at = layout.DELIVER_SUBSCRIPTION;
+  if (frame.length < at + 4) return -1;
+  const high = (frame[at + 3] as number) * 0x100_0000;
+  return (
+    high +
+    ((frame[at] as number) | ((frame[at + 1] as number) << 8) | ((frame[at + 2] as number) << 16))
+  );
+}
+
 /**
  * Reads the header and checks that the rest is one stored batch that has the records named. The producer's batch
  * inside (checksum, records) is `checkBatch`'s to judge.

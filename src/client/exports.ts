@@ -1,0 +1,14 @@
+/** What both doors export beside `connect`. */
+export { ERROR_CODES, type ErrorCode } from '../base/error-codes.ts';
+export { SluiceError } from '../base/errors.ts';
+export type { AdminClient } from './admin-client.ts';
+export type { Client, Fetched, TopicInfo } from './client.ts';
+export type { Consumer } from './consumer.ts';
+export type { Delivery } from './delivery.ts';
+export type { FetchedMessage } from './fetched-message.ts';
+export type { Message } from './message.ts';
+export type { Outbox, OutboxPolicy } from './outbox.ts';
+export { type IndexedDbOutboxOptions, indexedDbOutbox } from './outbox-indexed-db.ts';
+export type { Producer } from './producer.ts';
+export type { BatchReceipt, Receipt, Receipts } from './receipt.ts';
+export type * from './types.ts';

@@ -1,0 +1,157 @@
+/**
+ * One batch of a producer from its first message to its answer: the bytes, and who waits for what became of them.
+ * The same object is what the connection calls back. Browser-safe.
+ */
+import { SluiceError } from '../base/errors.ts';
+import type { BatchBuilder, Crc32 } from '../protocol/batch/batch-builder.ts';
+import { BATCH_BYTES, BATCH_CRC, BATCH_PRODUCER_EPOCH } from '../protocol/batch/batch-layout.ts';
+import { encodeSendBatchHeader, type ReceiptEntry, viewOf } from '../protocol/web/binary-codec.ts';
+import { SEND_BATCH } from '../protocol/web/frames-layout.ts';
+import type { Connection, Pending } from './connection.ts';
+import type { ProducerLane } from './producer-lane.ts';
+import type { BatchReceipt, Receipt } from './receipt.ts';
+
+/** Somebody who waits for whole batches: a `sendBatch`, a `flush`. */
+export interface BatchWatcher {
+  stored(batch: ProducerBatch, receipt: BatchReceipt): void;
+  failed(batch: ProducerBatch, error: SluiceError): void;
+  /** The batch is late; it is still on its way. True: this watcher has given up on it. */
+  late(error: SluiceError): boolean;
+}
+
+type Resolve = (receipt: Receipt) => void;
+type Reject = (error: unknown) => void;
+
+const NO_BYTES = new Uint8Array(0);
+const NO_VIEW = viewOf(NO_BYTES);
+
+export class ProducerBatch implements Pending {
+  readonly lane: ProducerLane;
+  /** The buffer under construction; kept until the answer, because `frame` is a view of it. Null for restored bytes. */
+  readonly builder: BatchBuilder | null;
+  readonly createdAtMs: number;
+  /** Bytes that count against the producer's bound. */
+  bytes: number;
+  frame: Uint8Array = NO_BYTES;
+  private view: DataView = NO_VIEW;
+  sequence = 0;
+  messageCount = 0;
+  /** The id under which an answer counts; 0: it is not on its way. An answer under an older id is stale. */
+  correlationId = 0;
+  /** Times it was sent. */
+  attempts = 0;
+  /** May it be sent? An outbox must have it first. */
+  released = true;
+  /** Key of its entry in the outbox; 0: none. */
+  outboxKey = 0;
+  /** Why the broker will never take it; it is dropped once all before it are answered. */
+  refusal: SluiceError | undefined;
+  private sentOn: Connection | undefined;
+  /** Triples: index in the batch, resolve, reject. */
+  private settlers: (number | Resolve | Reject)[] = [];
+  private watchers: BatchWatcher[] = [];
+  /** Messages for which neither a settler nor a group waits. */
+  pushedCount = 0;
+
+  constructor(
+    lane: ProducerLane,
+    builder: BatchBuilder | null,
+    bytes: number,
+    createdAtMs: number,
+  ) {
+    this.lane = lane;
+    this.builder = builder;
+    this.bytes = bytes;
+    this.createdAtMs = createdAtMs;
+  }
+
+  /** The message added last is waited for by one promise. */
+  settleLast(resolve: Resolve, reject: Reject): void {
+    this.settlers.push(this.messageCount - 1, resolve, reject);
+  }
+
+  watch(watcher: BatchWatcher): void {
+    if (this.watchers[this.watchers.length - 1] !== watcher) this.watchers.push(watcher);
+  }
+
+  /** No message is added any more. */
+  seal(sequence: number, epoch: number): void {
+    if (this.builder !== null) this.setFrame(this.builder.finish(sequence, epoch));
+    this.sequence = sequence;
+  }
+
+  setFrame(frame: Uint8Array): void {
+    this.frame = frame;
+    this.view = viewOf(frame);
+  }
+
+  /** Gives the batch another producer epoch, in fresh bytes: the old ones may still be in a socket. */
+  restamp(epoch: number, crc32: Crc32): void {
+    this.setFrame(this.frame.slice());
+    this.view.setUint32(SEND_BATCH + BATCH_PRODUCER_EPOCH, epoch, true);
+    const crc = crc32(this.frame, SEND_BATCH + BATCH_BYTES, this.frame.length);
+    this.view.setUint32(SEND_BATCH + BATCH_CRC, crc, true);
+    this.sentOn = undefined;
+  }
+
+  send(connection: Connection, topicId: number, queueId: number): void {
+    // A socket may not have taken the bytes of an earlier try yet: they are left as they are.
+    if (this.sentOn === connection) this.setFrame(this.frame.slice());
+    this.sentOn = connection;
+    this.correlationId = connection.expect(this);
+    this.attempts += 1;
+    encodeSendBatchHeader(this.view, queueId, this.correlationId, topicId);
+    connection.sendFrame(this.frame);
+  }
+
+  receipt(entry: Readonly<ReceiptEntry>): void {
+    if (entry.correlationId === this.correlationId) this.lane.stored(this, entry);
+  }
+
+  refuse(error: SluiceError, correlationId: number): void {
+    if (correlationId === this.correlationId) this.lane.refused(this, error);
+  }
+
+  answer(): void {
+    // A RECEIPTS entry or an error is the answer to a batch; this is neither.
+    if (this.correlationId !== 0)
+      this.lane.refused(this, new SluiceError('BAD_FRAME', 'a batch was answered by no receipt'));
+  }
+
+  lost(): void {
+    // The lane is told of the connection's end and takes back all of its batches.
+  }
+
+  complete(receipt: BatchReceipt): void {
+    const { settlers } = this;
+    for (let at = 0; at < settlers.length; at += 3)
+      (settlers[at + 1] as Resolve)(receipt.at(settlers[at] as number));
+    for (const watcher of this.watchers) watcher.stored(this, receipt);
+    this.forget();
+  }
+
+  fail(error: SluiceError): void {
+    this.rejectSettlers(error);
+    for (const watcher of this.watchers) watcher.failed(this, error);
+    this.forget();
+  }
+
+  /** Those who wait for its messages are told that it takes too long; it goes on. */
+  expire(error: SluiceError): void {
+    this.rejectSettlers(error);
+    this.watchers = this.watchers.filter((watcher) => !watcher.late(error));
+  }
+
+  private rejectSettlers(error: SluiceError): void {
+    const { settlers } = this;
+    this.settlers = [];
+    for (let at = 2; at < settlers.length; at += 3) (settlers[at] as Reject)(error);
+  }
+
+  private forget(): void {
+    this.settlers = [];
+    this.watchers = [];
+    this.sentOn = undefined;
+    this.correlationId = 0;
+  }
+}

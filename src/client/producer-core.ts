@@ -1,0 +1,397 @@
+/**
+ * The works of a producer: memory, batches, linger, deadlines, and the routes and lanes that messages go through.
+ * `producer.ts` is what users see of it. Browser-safe.
+ */
+import type { CancelTimer } from '../base/clock.ts';
+import { SluiceError } from '../base/errors.ts';
+import { BATCH_BYTES_MAX, BODY_BYTES_MAX } from '../base/limits.ts';
+import { alignUp } from '../base/units.ts';
+import { BatchBuilder } from '../protocol/batch/batch-builder.ts';
+import { BATCH_HEADER_BYTES } from '../protocol/batch/batch-layout.ts';
+import { SEND_HEADER_BYTES } from '../protocol/web/frames-layout.ts';
+import type { Connection } from './connection.ts';
+import type { Link, LinkMember } from './link.ts';
+import { checkMessage, RecordScratch } from './outgoing.ts';
+import { ProducerBatch } from './producer-batch.ts';
+import { type LaneOwner, ProducerLane } from './producer-lane.ts';
+import type { ProducerOutbox } from './producer-outbox.ts';
+import type { ProducerSettings } from './producer-settings.ts';
+import type { BatchReceipt } from './receipt.ts';
+import type { ClientRuntime } from './runtime.ts';
+import { type RouteOwner, TopicRoute, type WaitingMessages } from './topic-route.ts';
+import type { OutgoingMessage, StatusEvent } from './types.ts';
+
+/** Batch header with the longest producer id, and padding. */
+const BATCH_OVERHEAD_BYTES = BATCH_HEADER_BYTES + 64 + 8;
+/** Builders kept for the next batches; the others are left to the garbage collector. */
+const IDLE_BUILDERS_MAX = 512;
+/** The clock is read for every so many messages of a batch: a power of two. */
+const CLOCK_EVERY = 16;
+
+export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
+  readonly link: Link;
+  readonly runtime: ClientRuntime;
+  readonly settings: ProducerSettings;
+  readonly batchBytes: number;
+  readonly maxInFlight: number;
+  /** Bytes of batches that are not answered. */
+  bufferedBytes = 0;
+  /** Why it takes nothing more. */
+  closedBy: SluiceError | undefined;
+  private isShut = false;
+  readonly routes: Map<string, TopicRoute> = new Map();
+  outbox: ProducerOutbox | undefined;
+  private readonly scratch = new RecordScratch();
+  private readonly builders: BatchBuilder[] = [];
+  private readonly buildingLanes = new Set<ProducerLane>();
+  private lastRoute: TopicRoute | undefined;
+  private nowMs = 0;
+  private placedCount = 0;
+  private bodyBytesMax = BODY_BYTES_MAX;
+  private batchBytesMax = BATCH_BYTES_MAX;
+  private openBatches = 0;
+  private waitingBytes = 0;
+  private waitingCount = 0;
+  private isBusy = false;
+  private lingering = false;
+  private cancelLinger: CancelTimer | undefined;
+  private cancelDeadline: CancelTimer | undefined;
+  /** Called after every change that may have made room or ended something. */
+  private readonly watchers = new Set<() => void>();
+  private pushError: SluiceError | undefined;
+  private pushFailedCount = 0;
+
+  constructor(link: Link, settings: ProducerSettings) {
+    this.link = link;
+    this.runtime = link.runtime;
+    this.settings = settings;
+    this.batchBytes = settings.batchBytes;
+    this.maxInFlight = settings.maxInFlight;
+  }
+
+  get producerId(): string {
+    return this.settings.producerId;
+  }
+
+  /** The route of a message that was checked. @throws INVALID_ARGUMENT, INVALID_NAME, CLOSED */
+  routeOf(message: OutgoingMessage): TopicRoute {
+    if (this.closedBy !== undefined) throw this.closedError();
+    const last = this.lastRoute;
+    if (last !== undefined && message?.topic === last.topic) return last;
+    checkMessage(message);
+    const route = this.openRoute(message.topic);
+    this.lastRoute = route;
+    return route;
+  }
+
+  openRoute(topic: string): TopicRoute {
+    let route = this.routes.get(topic);
+    if (route === undefined) {
+      route = new TopicRoute(this, topic, this.outbox !== undefined);
+      this.routes.set(topic, route);
+    }
+    route.resolve();
+    return route;
+  }
+
+  /** Can a message of this route go into a batch, as far as the route is concerned? */
+  isOpen(route: TopicRoute): boolean {
+    return route.isKnown && route.waiting.length === 0 && this.outbox?.isOpening !== true;
+  }
+
+  /** Puts one message into a batch; undefined when memory is used up. @throws what is wrong with the message */
+  readonly place = (route: TopicRoute, message: OutgoingMessage): ProducerBatch | undefined => {
+    const { record } = this.scratch;
+    const size = this.scratch.fill(message);
+    if (record.body.length > this.bodyBytesMax)
+      throw new SluiceError(
+        'MESSAGE_TOO_LARGE',
+        `the body has ${record.body.length} bytes; the broker allows ${this.bodyBytesMax}`,
+      );
+    this.placedCount += 1;
+    if (this.placedCount % CLOCK_EVERY === 0) this.nowMs = this.runtime.clock.epochMs();
+    let lane = route.laneOf(record.key);
+    if (lane.building !== undefined) {
+      const batch = lane.extend(record, size, this.nowMs);
+      if (batch !== undefined) return batch;
+      // It was full and is on its way: without a key another queue has its turn.
+      lane = route.laneOf(record.key);
+    }
+    return lane.begin(record, size, this.nowMs);
+  };
+
+  wait(route: TopicRoute, entry: WaitingMessages): void {
+    route.waiting.push(entry);
+    this.waitingBytes += entry.bytes;
+    this.waitingCount += 1;
+    this.workChanged();
+  }
+
+  /** Would a pushed message of this route and size be taken? */
+  hasRoomFor(route: TopicRoute, bytes: number): boolean {
+    if (route.isKnown && route.waiting.length > 0) return false;
+    return this.bufferedBytes + this.waitingBytes + bytes <= this.settings.bufferBytes;
+  }
+
+  /** Calls `check` after every answer until it returns true. */
+  watch(check: () => boolean): void {
+    const watcher = (): void => {
+      if (check()) this.watchers.delete(watcher);
+    };
+    this.watchers.add(watcher);
+    watcher();
+  }
+
+  sealAll(): void {
+    for (const lane of [...this.buildingLanes]) lane.seal();
+  }
+
+  /** Every batch that is not answered; those under construction are sealed. */
+  *unanswered(): IterableIterator<ProducerBatch> {
+    this.sealAll();
+    for (const route of this.routes.values()) for (const lane of route.lanes) yield* lane.batches;
+  }
+
+  /** What went wrong with pushed messages since it was last asked. */
+  takePushError(): SluiceError | undefined {
+    const error = this.pushError;
+    if (error === undefined) return undefined;
+    const failed = this.pushFailedCount;
+    this.pushError = undefined;
+    this.pushFailedCount = 0;
+    return new SluiceError(error.code, error.message, {
+      hint: error.hint,
+      cause: error,
+      facts: { ...error.facts, failed },
+    });
+  }
+
+  readonly pushFailed = (topic: string, messageCount: number, error: SluiceError): void => {
+    if (this.settings.onFailure !== undefined) {
+      this.settings.onFailure({ error, topic, messageCount });
+      return;
+    }
+    this.pushError ??= error;
+    this.pushFailedCount += messageCount;
+  };
+
+  closedError(): SluiceError {
+    const cause = this.closedBy;
+    if (cause !== undefined && cause.code !== 'CLOSED') return cause;
+    return new SluiceError('CLOSED', 'the producer is closed', { cause });
+  }
+
+  /** Ends everything now: what is not answered fails with `error`. */
+  shut(error: SluiceError): void {
+    if (this.isShut) return;
+    this.isShut = true;
+    this.closedBy ??= error;
+    this.link.removeMember(this);
+    this.cancelLinger?.();
+    for (const route of this.routes.values()) {
+      route.close();
+      for (const entry of route.waiting.clear()) {
+        this.tookWaiting(route, entry);
+        entry.fail(error);
+      }
+      for (const lane of route.lanes) lane.failAll(error);
+    }
+    this.changed();
+  }
+
+  up(connection: Connection): void {
+    this.bodyBytesMax = connection.limits.bodyBytes;
+    this.batchBytesMax = connection.limits.batchBytes;
+    for (const route of this.routes.values()) route.resolve();
+  }
+
+  down(): void {
+    for (const route of this.routes.values()) route.down();
+  }
+
+  progress(): void {
+    for (const route of this.routes.values()) {
+      for (const lane of route.lanes) if (lane.unsentCount > 0) lane.pump();
+    }
+    this.changed();
+  }
+
+  closed(error: SluiceError): void {
+    this.shut(new SluiceError('CLOSED', 'the client is closed', { cause: error }));
+  }
+
+  newLane(topic: string, queueId: number): ProducerLane {
+    return new ProducerLane(this, topic, queueId, this.settings.producerEpoch);
+  }
+
+  routeReady(route: TopicRoute): void {
+    this.outbox?.routeReady(route);
+    this.changed();
+  }
+
+  routeFailed(route: TopicRoute, error: SluiceError): void {
+    if (this.isShut) return; // and everybody has been told
+    // The route stays: its lanes know which sequences are used up. The next message asks for the topic again.
+    this.lastRoute = undefined;
+    for (const entry of route.waiting.clear()) {
+      this.tookWaiting(route, entry);
+      entry.fail(error);
+    }
+    for (const lane of route.lanes) lane.failAll(error);
+    this.changed();
+  }
+
+  openBatch(lane: ProducerLane, size: number): ProducerBatch | undefined {
+    const batchBytes = alignUp(size + BATCH_OVERHEAD_BYTES, 8);
+    if (batchBytes > this.batchBytesMax)
+      throw new SluiceError(
+        'MESSAGE_TOO_LARGE',
+        `the message makes a batch of ${batchBytes} bytes; the broker allows ${this.batchBytesMax}`,
+      );
+    const bytes = Math.max(this.batchBytes, batchBytes) + SEND_HEADER_BYTES;
+    const isFull = this.bufferedBytes + bytes > this.settings.bufferBytes;
+    if (isFull && this.bufferedBytes > 0) return undefined;
+    this.bufferedBytes += bytes;
+    const builder =
+      this.builders.pop() ??
+      new BatchBuilder(
+        this.batchBytes,
+        this.settings.producerId,
+        SEND_HEADER_BYTES,
+        this.runtime.crc32,
+      );
+    this.nowMs = this.runtime.clock.epochMs();
+    const batch = new ProducerBatch(lane, builder, bytes, this.runtime.clock.monotonicMs());
+    this.adopt(batch);
+    this.buildingLanes.add(lane);
+    if (!this.lingering) this.startLinger();
+    return batch;
+  }
+
+  /** Counts a batch that was not opened here: one of an earlier life. */
+  adopt(_batch: ProducerBatch): void {
+    this.openBatches += 1;
+    this.workChanged();
+  }
+
+  sealed(batch: ProducerBatch): void {
+    this.buildingLanes.delete(batch.lane);
+    this.outbox?.sealed(batch);
+  }
+
+  restamped(batch: ProducerBatch): void {
+    this.outbox?.restamped(batch);
+  }
+
+  stored(batch: ProducerBatch, receipt: BatchReceipt): void {
+    this.release(batch);
+    this.outbox?.settled(batch);
+    batch.complete(receipt);
+    this.settings.onReceipt?.(receipt);
+  }
+
+  failed(batch: ProducerBatch, error: SluiceError): void {
+    this.release(batch);
+    if (error.code !== 'CLOSED') this.outbox?.settled(batch);
+    if (error.code === 'TOPIC_NOT_FOUND' || error.code === 'QUEUE_NOT_FOUND')
+      this.routes.get(batch.lane.topic)?.resolveAgain();
+    // First: a flush that ends with this batch tells of it.
+    if (batch.pushedCount > 0) this.pushFailed(batch.lane.topic, batch.pushedCount, error);
+    batch.fail(error);
+  }
+
+  shutOut(error: SluiceError): void {
+    this.shut(error);
+  }
+
+  status(event: StatusEvent): void {
+    this.link.options.onStatus(event);
+  }
+
+  private release(batch: ProducerBatch): void {
+    this.bufferedBytes -= batch.bytes;
+    this.openBatches -= 1;
+    if (batch.lane.building === undefined) this.buildingLanes.delete(batch.lane);
+    const { builder } = batch;
+    // A builder that grew for a large message would keep that memory for ever.
+    const isUsual = batch.bytes <= this.batchBytes + SEND_HEADER_BYTES;
+    if (builder !== null && isUsual && this.builders.length < IDLE_BUILDERS_MAX) {
+      builder.reset(this.settings.producerId);
+      this.builders.push(builder);
+    }
+  }
+
+  private startLinger(): void {
+    this.lingering = true;
+    const sealAll = (): void => {
+      this.lingering = false;
+      this.cancelLinger = undefined;
+      this.sealAll();
+    };
+    if (this.settings.lingerMs === 0) queueMicrotask(sealAll);
+    else this.cancelLinger = this.runtime.startTimer(this.settings.lingerMs, sealAll);
+  }
+
+  /** Lets waiting messages in, and tells those who watch. */
+  private changed(): void {
+    if (this.waitingCount > 0) for (const route of this.routes.values()) this.letIn(route);
+    for (const watcher of [...this.watchers]) watcher();
+    this.workChanged();
+  }
+
+  private letIn(route: TopicRoute): void {
+    if (!route.isKnown || this.outbox?.isOpening === true) return;
+    for (;;) {
+      const entry = route.waiting.peek();
+      if (entry === undefined || !(entry.abandoned || entry.place(route))) return;
+      route.waiting.shift();
+      this.tookWaiting(route, entry);
+    }
+  }
+
+  private tookWaiting(route: TopicRoute, entry: WaitingMessages): void {
+    route.takenCount += 1;
+    this.waitingCount -= 1;
+    this.waitingBytes -= entry.bytes;
+  }
+
+  private workChanged(): void {
+    const busy = this.openBatches > 0 || this.waitingCount > 0;
+    if (busy === this.isBusy) return;
+    this.isBusy = busy;
+    if (busy) {
+      this.link.work.begin();
+      this.startDeadlines();
+    } else {
+      this.link.work.end();
+      this.cancelDeadline?.();
+    }
+  }
+
+  private startDeadlines(): void {
+    const { sendTimeoutMs } = this.settings;
+    if (sendTimeoutMs === 0) return;
+    const everyMs = Math.min(1000, Math.max(10, sendTimeoutMs / 4));
+    this.cancelDeadline = this.runtime.startTimer(everyMs, () => {
+      this.expire(sendTimeoutMs);
+      if (this.isBusy) this.startDeadlines();
+    });
+  }
+
+  private expire(sendTimeoutMs: number): void {
+    const before = this.runtime.clock.monotonicMs() - sendTimeoutMs;
+    const error = new SluiceError('TIMEOUT', `no acknowledgement within ${sendTimeoutMs} ms`, {
+      hint: 'The client goes on trying, and stores nothing twice: the message may still be stored.',
+    });
+    for (const route of this.routes.values()) {
+      for (const entry of route.waiting) if (entry.sinceMs <= before) entry.late(error);
+      for (const lane of route.lanes) {
+        for (const batch of lane.batches) {
+          if (batch.createdAtMs > before) break;
+          batch.expire(error);
+        }
+      }
+    }
+    this.changed();
+  }
+}

@@ -1,0 +1,439 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { SluiceError } from '../../src/base/errors.ts';
+import { fnv1a } from '../../src/base/fnv1a.ts';
+import type { BatchReceipt } from '../../src/client/receipt.ts';
+import { rejection, until, withClient } from '../../src/testing/client-rig.ts';
+
+const codeOf = (error: unknown): string => {
+  assert.ok(error instanceof SluiceError, String(error));
+  return error.code;
+};
+
+describe('send', () => {
+  it('stores a message with key, tag, properties and body, and tells where', () =>
+    withClient(async ({ broker, client }) => {
+      const receipt = await client.producer().send({
+        topic: 'orders',
+        key: 'o-17',
+        tag: 'created',
+        properties: { shop: '7', Größe: 'ß' },
+        body: { total: 12 },
+      });
+      const queueId = fnv1a('o-17') % 4;
+      assert.deepEqual(broker.messages('orders'), [
+        {
+          queueId,
+          queueOffset: 0,
+          key: 'o-17',
+          tag: 'created',
+          text: '{"total":12}',
+          properties: { shop: '7', Größe: 'ß' },
+        },
+      ]);
+      assert.deepEqual(receipt.toJSON(), {
+        topic: 'orders',
+        queueId,
+        queueOffset: 0,
+        messageId: `7f000001${broker.port.toString(16).padStart(8, '0')}0002000000000000`,
+        durability: 'disk',
+        duplicate: false,
+      });
+    }));
+
+  it('takes bytes, text short and long, and JSON values as bodies', () =>
+    withClient(async ({ broker, client }) => {
+      broker.queueCount = 1;
+      const producer = client.producer();
+      const long = 'länger als zweiunddreißig Zeichen, mit Umlauten äöü und 🌊';
+      const huge = 'x'.repeat(70_000);
+      const bodies = [new TextEncoder().encode('bytes'), 'text', long, huge, 17, null, [1, 'two']];
+      for (const body of bodies) await producer.send({ topic: 't', body });
+      assert.deepEqual(
+        broker.messages('t').map(({ text }) => text),
+        ['bytes', 'text', long, huge, '17', 'null', '[1,"two"]'],
+      );
+    }));
+
+  it('shares batches among messages that are sent together', () =>
+    withClient(async ({ broker, client }) => {
+      const producer = client.producer();
+      const receipts = await Promise.all(
+        Array.from({ length: 100 }, (_, index) => producer.send({ topic: 't', body: `${index}` })),
+      );
+      assert.equal(broker.sends.length, 1);
+      assert.equal(broker.sends[0]?.count, 100);
+      assert.deepEqual(
+        receipts.map(({ queueOffset }) => queueOffset),
+        Array.from({ length: 100 }, (_, index) => index),
+      );
+    }));
+
+  it('keeps the order of each key over many batches, queues and turns', () =>
+    withClient(async ({ broker, client }) => {
+      const producer = client.producer({ batchBytes: 1024, lingerMs: 0 });
+      const sends: Promise<unknown>[] = [];
+      for (let index = 0; index < 3000; index += 1)
+        sends.push(producer.send({ topic: 't', key: `k${index % 7}`, body: `${index}` }));
+      await Promise.all(sends);
+      assertOrderPerKey(broker.messages('t'), 3000);
+    }));
+
+  it('spreads messages without a key over the queues, a batch at a time', () =>
+    withClient(async ({ broker, client }) => {
+      const producer = client.producer({ batchBytes: 1024, lingerMs: 0 });
+      await producer.sendBatch(
+        Array.from({ length: 400 }, () => ({ topic: 't', body: 'x'.repeat(100) })),
+      );
+      const counts = broker.topic('t').queues.map((queue) => queue.nextOffset);
+      assert.equal(
+        counts.reduce((sum, count) => sum + count),
+        400,
+      );
+      assert.ok(
+        counts.every((count) => count > 50),
+        `spread: ${counts.join(' ')}`,
+      );
+    }));
+
+  it('refuses what is wrong with a message, and stores nothing of it', () =>
+    withClient(async ({ broker, client }) => {
+      const producer = client.producer();
+      broker.limits = { ...broker.limits, bodyBytes: 1000 };
+      const bad: [object, string][] = [
+        [{ topic: 'a b', body: 1 }, 'INVALID_NAME'],
+        [{ body: 1 }, 'INVALID_NAME'],
+        [{ topic: 't' }, 'INVALID_ARGUMENT'],
+        [{ topic: 't', body: () => 1 }, 'INVALID_ARGUMENT'],
+        [{ topic: 't', body: 1n }, 'INVALID_ARGUMENT'],
+        [{ topic: 't', body: 1, key: 5 }, 'INVALID_ARGUMENT'],
+        [{ topic: 't', body: 1, key: 'k'.repeat(1025) }, 'MESSAGE_TOO_LARGE'],
+        [{ topic: 't', body: 1, tag: 't'.repeat(256) }, 'MESSAGE_TOO_LARGE'],
+        [{ topic: 't', body: 1, properties: { a: 1 } }, 'INVALID_ARGUMENT'],
+        [{ topic: 't', body: new Uint8Array(5_000_000) }, 'MESSAGE_TOO_LARGE'],
+      ];
+      for (const [message, code] of bad)
+        assert.equal(codeOf(await rejection(producer.send(message as never))), code);
+      assert.equal(codeOf(await rejection(producer.send(undefined as never))), 'INVALID_ARGUMENT');
+      assert.equal(broker.sends.length, 0);
+      await producer.send({ topic: 't', body: 'good' });
+      assert.equal(broker.messages('t').length, 1);
+    }));
+
+  it('keeps to the body size that the broker allows', () =>
+    withClient(async ({ broker, client }) => {
+      broker.limits = { ...broker.limits, bodyBytes: 1000 };
+      broker.drop();
+      await until(() => client.isConnected && broker.connectionCount === 2);
+      const error = await rejection(
+        client.producer().send({ topic: 't', body: new Uint8Array(1001) }),
+      );
+      assert.equal(codeOf(error), 'MESSAGE_TOO_LARGE');
+    }));
+
+  it('sends a message that is larger than a batch on its own', () =>
+    withClient(async ({ broker, client }) => {
+      broker.queueCount = 1;
+      const producer = client.producer({ batchBytes: 1024 });
+      await Promise.all([
+        producer.send({ topic: 't', body: 'before' }),
+        producer.send({ topic: 't', body: 'y'.repeat(1_000_000) }),
+        producer.send({ topic: 't', body: 'after' }),
+      ]);
+      assert.deepEqual(
+        broker.messages('t').map(({ text }) => text.length),
+        [6, 1_000_000, 5],
+      );
+    }));
+
+  it('stops waiting when its signal aborts or its time is over; the message may go on', () =>
+    withClient(async ({ broker, client }) => {
+      broker.react = () => 'hold-answer';
+      const producer = client.producer();
+      const controller = new AbortController();
+      const aborted = producer.send({ topic: 't', body: 1 }, { signal: controller.signal });
+      const late = producer.send({ topic: 't', body: 2 }, { timeoutMs: 5 });
+      const good = producer.send({ topic: 't', body: 3 });
+      await until(() => broker.sends.length === 1);
+      controller.abort(new Error('enough'));
+      assert.equal(((await rejection(aborted)) as Error).message, 'enough');
+      assert.equal(codeOf(await rejection(late)), 'TIMEOUT');
+      broker.react = () => 'store';
+      broker.release();
+      assert.equal((await good).queueOffset, 2);
+    }));
+
+  it('that was aborted before it came into a batch is never sent', () =>
+    withClient(async ({ broker, client }) => {
+      broker.refuse = ({ op }) => (op === 'topic' ? 'BUSY' : undefined);
+      const producer = client.producer();
+      const controller = new AbortController();
+      const aborted = producer.send({ topic: 't', body: 'no' }, { signal: controller.signal });
+      const sent = producer.send({ topic: 't', body: 'yes' });
+      controller.abort();
+      assert.equal(((await rejection(aborted)) as Error).name, 'AbortError');
+      const before = AbortSignal.abort();
+      assert.equal(
+        ((await rejection(producer.send({ topic: 't', body: 'no' }, { signal: before }))) as Error)
+          .name,
+        'AbortError',
+      );
+      broker.refuse = () => undefined;
+      await sent;
+      assert.deepEqual(
+        broker.messages('t').map(({ text }) => text),
+        ['yes'],
+      );
+    }));
+
+  it('rejects with TIMEOUT when there is no answer in sendTimeoutMs, and goes on trying', () =>
+    withClient(async ({ broker, client }) => {
+      broker.react = () => 'hold-answer';
+      const producer = client.producer({ sendTimeoutMs: 20 });
+      assert.equal(codeOf(await rejection(producer.send({ topic: 't', body: 1 }))), 'TIMEOUT');
+      broker.release();
+      broker.react = () => 'store';
+      await producer.flush();
+      assert.equal(broker.messages('t').length, 1);
+    }));
+
+  it('rejects when the topic does not exist, and succeeds once it does', () =>
+    withClient(async ({ broker, client }) => {
+      broker.refuse = ({ op }) => (op === 'topic' ? 'TOPIC_NOT_FOUND' : undefined);
+      const producer = client.producer();
+      const error = await rejection(producer.send({ topic: 't', body: 1 }));
+      assert.equal(codeOf(error), 'TOPIC_NOT_FOUND');
+      broker.refuse = () => undefined;
+      await producer.send({ topic: 't', body: 2 });
+    }));
+
+  it('finds a topic again that was deleted and made anew', () =>
+    withClient(async ({ broker, client }) => {
+      const producer = client.producer();
+      await producer.send({ topic: 't', key: 'k', body: 1 });
+      broker.topics.delete('t');
+      assert.equal(
+        codeOf(await rejection(producer.send({ topic: 't', key: 'k', body: 2 }))),
+        'TOPIC_NOT_FOUND',
+      );
+      const receipt = await producer.send({ topic: 't', key: 'k', body: 3 });
+      assert.equal(receipt.queueOffset, 0);
+      assert.equal(broker.messages('t')[0]?.text, '3');
+    }));
+});
+
+describe('sendBatch', () => {
+  it('gives the receipts in the order of the messages, whatever queues they went to', () =>
+    withClient(async ({ broker, client }) => {
+      const messages = Array.from({ length: 500 }, (_, index) => ({
+        topic: index % 3 === 0 ? 'a' : 'b',
+        key: `k${index % 11}`,
+        body: `${index}`,
+      }));
+      const receipts = await client.producer({ batchBytes: 1024 }).sendBatch(messages);
+      assert.equal(receipts.length, 500);
+      const all = [...receipts];
+      assert.equal(all.length, 500);
+      all.forEach((receipt, index) => {
+        const queue = broker.topic(receipt.topic).queues[receipt.queueId];
+        assert.equal(queue?.messages[receipt.queueOffset]?.text, `${index}`);
+        assert.equal(receipts.at(index)?.queueOffset, receipt.queueOffset);
+      });
+      assert.equal(receipts.at(500), undefined);
+      assert.equal(receipts.at(-1), undefined);
+    }));
+
+  it('of nothing is done at once', () =>
+    withClient(async ({ client }) => {
+      assert.equal((await client.producer().sendBatch([])).length, 0);
+    }));
+
+  it('stores the good ones and tells how many were not', () =>
+    withClient(async ({ broker, client }) => {
+      const error = await rejection(
+        client.producer().sendBatch([
+          { topic: 't', body: 'good' },
+          { topic: 'not good', body: 'bad' },
+          { topic: 't', body: 'good too' },
+        ]),
+      );
+      assert.equal(codeOf(error), 'INVALID_NAME');
+      assert.deepEqual((error as SluiceError).facts, { failed: 1, messages: 3 });
+      assert.equal(broker.messages('t').length, 2);
+    }));
+
+  it('waits for memory, in order, and never holds more than its bound', () =>
+    withClient(async ({ broker, client }) => {
+      broker.queueCount = 2;
+      const bufferBytes = 8192;
+      const producer = client.producer({ bufferBytes, batchBytes: 1024 });
+      let most = 0;
+      broker.react = () => {
+        most = Math.max(most, producer.bufferedBytes);
+        return 'store';
+      };
+      const messages = Array.from({ length: 2000 }, (_, index) => ({
+        topic: 't',
+        key: `k${index % 5}`,
+        body: `${index}`,
+      }));
+      const [first, second] = await Promise.all([
+        producer.sendBatch(messages.slice(0, 1000)),
+        producer.sendBatch(messages.slice(1000)),
+      ]);
+      assert.equal(first.length + second.length, 2000);
+      assert.ok(most > 4000 && most <= bufferBytes, `held ${most}`);
+      assertOrderPerKey(broker.messages('t'), 2000);
+    }));
+});
+
+describe('push and flush', () => {
+  it('sends without a promise a message; flush waits for all', () =>
+    withClient(async ({ broker, client }) => {
+      const receipts: BatchReceipt[] = [];
+      const producer = client.producer({ onReceipt: (receipt) => receipts.push(receipt) });
+      for (let index = 0; index < 1000; index += 1)
+        assert.ok(producer.push({ topic: 't', key: `k${index % 5}`, body: `${index}` }));
+      await producer.flush();
+      assertOrderPerKey(broker.messages('t'), 1000);
+      assert.equal(
+        receipts.reduce((sum, { messageCount }) => sum + messageCount, 0),
+        1000,
+      );
+      await producer.flush();
+    }));
+
+  it('refuses when memory is used up, and takes again when ready', () =>
+    withClient(async ({ broker, client }) => {
+      const producer = client.producer({ bufferBytes: 8192, batchBytes: 1024 });
+      await producer.send({ topic: 't', body: 0 });
+      broker.react = () => 'hold-answer';
+      let pushed = 0;
+      while (producer.push({ topic: 't', body: 'x'.repeat(100) })) pushed += 1;
+      assert.ok(pushed > 10 && pushed < 100, `${pushed} fit`);
+      assert.ok(producer.bufferedBytes <= 8192);
+      const ready = producer.ready();
+      await until(() => broker.sends.length > 1);
+      broker.react = () => 'store';
+      broker.release();
+      await ready;
+      assert.ok(producer.push({ topic: 't', body: 'again' }));
+      await producer.flush();
+      assert.equal(broker.messages('t').length, pushed + 2);
+    }));
+
+  it('bounds what waits for an unknown topic too', () =>
+    withClient(async ({ broker, client }) => {
+      broker.refuse = ({ op }) => (op === 'topic' ? 'BUSY' : undefined);
+      const producer = client.producer({ bufferBytes: 8192 });
+      let pushed = 0;
+      while (producer.push({ topic: 't', body: 'x'.repeat(100) })) pushed += 1;
+      assert.ok(pushed > 10 && pushed < 100, `${pushed} fit`);
+      broker.refuse = () => undefined;
+      await producer.flush();
+      assert.equal(broker.messages('t').length, pushed);
+    }));
+
+  it('tells by flush of what was refused', () =>
+    withClient(async ({ broker, client }) => {
+      broker.react = () => ({ code: 'FORBIDDEN' });
+      const producer = client.producer();
+      for (let index = 0; index < 5; index += 1) producer.push({ topic: 't', body: index });
+      const error = await rejection(producer.flush());
+      assert.equal(codeOf(error), 'FORBIDDEN');
+      assert.equal((error as SluiceError).facts['failed'], 5);
+      await producer.flush();
+    }));
+
+  it('tells onFailure instead, if it is there', () =>
+    withClient(async ({ broker, client }) => {
+      broker.react = () => ({ code: 'FORBIDDEN' });
+      const failures: string[] = [];
+      const producer = client.producer({
+        onFailure: ({ error, topic, messageCount }) =>
+          failures.push(`${error.code} ${topic} ${messageCount}`),
+      });
+      for (let index = 0; index < 5; index += 1) producer.push({ topic: 't', body: index });
+      await producer.flush();
+      assert.deepEqual(failures, ['FORBIDDEN t 5']);
+    }));
+
+  it('stops waiting for a flush when told to', () =>
+    withClient(async ({ broker, client }) => {
+      broker.react = () => 'hold-answer';
+      const producer = client.producer();
+      producer.push({ topic: 't', body: 1 });
+      assert.equal(codeOf(await rejection(producer.flush({ timeoutMs: 5 }))), 'TIMEOUT');
+      broker.release();
+      await producer.flush();
+    }));
+});
+
+describe('close', () => {
+  it('of a producer sends what it was given and takes no more', () =>
+    withClient(async ({ broker, client }) => {
+      const producer = client.producer({ lingerMs: 60_000 });
+      const sent = producer.send({ topic: 't', body: 1 });
+      await producer.close();
+      assert.equal((await sent).queueOffset, 0);
+      assert.equal(codeOf(await rejection(producer.send({ topic: 't', body: 2 }))), 'CLOSED');
+      assert.throws(() => producer.push({ topic: 't', body: 2 }), { code: 'CLOSED' });
+      assert.equal(broker.messages('t').length, 1);
+      await producer.close();
+    }));
+
+  it('of a producer fails what is not answered in time', () =>
+    withClient(async ({ broker, client }) => {
+      broker.react = () => 'hold-answer';
+      const producer = client.producer();
+      const sent = rejection(producer.send({ topic: 't', body: 1 }));
+      await producer.close({ timeoutMs: 10 });
+      assert.equal(codeOf(await sent), 'CLOSED');
+      assert.equal(producer.bufferedBytes, 0);
+    }));
+
+  it('of the client wins over everything that is being retried', () =>
+    withClient(async ({ broker, client }) => {
+      broker.react = () => ({ code: 'BUSY', retryAfterMs: 1 });
+      const producer = client.producer({ bufferBytes: 2048, batchBytes: 1024 });
+      const sends = Array.from({ length: 50 }, () =>
+        rejection(producer.send({ topic: 't', body: 'x'.repeat(100) })),
+      );
+      await until(() => broker.sends.length > 3);
+      await client.close();
+      for (const send of sends) assert.equal(codeOf(await send), 'CLOSED');
+      assert.equal(await client.closed, undefined);
+      assert.throws(() => client.producer(), { code: 'CLOSED' });
+    }));
+
+  it('by drain sends what producers were given', () =>
+    withClient(async ({ broker, client }) => {
+      const producer = client.producer({ lingerMs: 60_000 });
+      for (let index = 0; index < 10; index += 1) producer.push({ topic: 't', body: index });
+      await client.drain();
+      assert.equal(broker.messages('t').length, 10);
+      assert.equal(client.isConnected, false);
+    }));
+
+  it('by await using does the same', () =>
+    withClient(async ({ broker, client }) => {
+      {
+        await using producer = client.producer({ lingerMs: 60_000 });
+        producer.push({ topic: 't', body: 1 });
+      }
+      assert.equal(broker.messages('t').length, 1);
+    }));
+});
+
+function assertOrderPerKey(
+  messages: readonly { readonly key: string; readonly text: string }[],
+  count: number,
+): void {
+  assert.equal(messages.length, count);
+  assert.equal(new Set(messages.map(({ text }) => text)).size, count, 'each is stored once');
+  const last = new Map<string, number>();
+  for (const { key, text } of messages) {
+    assert.ok(Number(text) > (last.get(key) ?? -1), `${text} of ${key} comes too late`);
+    last.set(key, Number(text));
+  }
+}
