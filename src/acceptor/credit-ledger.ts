@@ -18,6 +18,10 @@ export class CreditLedger {
   credit: number;
   private readonly grants: readonly Grant[];
   private readonly tell: FlowTeller;
+  /** Shards that were refused for want of credit and not served since. */
+  private readonly owed = new Set<number>();
+  /** How often somebody who is not owed still steps back: once for each time that credit comes. */
+  private yields = 0;
   private held = false;
 
   constructor(credit: number, shards: readonly number[], tell: FlowTeller) {
@@ -46,8 +50,20 @@ export class CreditLedger {
     if (this.held) this.pause(grant);
   }
 
+  /**
+   * Should this shard let another one go first, that came away empty before? With less credit than shards the quickest
+   * would be served for ever. It happens once for each `add`, so that nobody waits for one who has nothing.
+   */
+  mustYield(shard: number): boolean {
+    const isScarce = this.credit < this.grants.length && this.owed.size > 0;
+    if (!isScarce || this.yields === 0 || this.owed.has(shard)) return false;
+    this.yields -= 1;
+    return true;
+  }
+
   /** The shard has used this much of its grant: it counts records, those that a filter leaves out included. */
   arrived(shard: number, count: number): void {
+    if (this.credit > 0) this.owed.delete(shard);
     const grant = this.grantOf(shard);
     grant.outstanding = Math.max(0, grant.outstanding - count);
   }
@@ -73,12 +89,14 @@ export class CreditLedger {
   refuse(shard: number): void {
     const grant = this.grantOf(shard);
     // What the shard counts now is not known here; it is set anew when it may go on.
+    if (!this.held && this.credit === 0) this.owed.add(shard);
     if (this.held || this.credit === 0) this.pause(grant);
     else this.set(grant, this.share());
   }
 
   add(more: number): void {
     this.credit = Math.min(CREDIT_MAX, this.credit + more);
+    this.yields = 1;
     if (this.held) return;
     this.resumePaused();
     const outstanding = this.grants.reduce((sum, grant) => sum + grant.outstanding, 0);

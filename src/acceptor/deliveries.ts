@@ -28,7 +28,7 @@ export class Deliveries {
   /** A delivery arrived from a shard; its bytes in the tail are valid until this returns. */
   arrive(subscription: Subscription, entry: DeliveryEntry): void {
     const { ledger, cold } = subscription;
-    if (ledger.isHeld) {
+    if (ledger.isHeld || ledger.mustYield(entry.shard)) {
       this.handOver.giveBack(subscription, entry, 0);
       return;
     }
