@@ -103,7 +103,7 @@ export const RING_BACKLOG_BYTES_MAX: number = 4 * MIB;
 /** Bytes of cold extents being read for subscriptions and fetches, of all connections together. */
 export const COLD_READ_BYTES_MAX: number = 32 * MIB;
 /** Cold extents read ahead for one subscription. */
-export const COLD_READS_PER_SUBSCRIPTION_MAX = 4;
+export const COLD_READS_PER_SUBSCRIPTION_MAX = 256;
 /** Milliseconds that the broker keeps a group's member for HTTP pollers after their last poll. */
 export const HTTP_MEMBER_IDLE_MS = 60_000;
 

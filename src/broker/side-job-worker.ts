@@ -1,10 +1,13 @@
-/** Task of the side-job pool (piscina): one side job, or a run of cold reads, on the files of one shard. */
-
+/**
+ * Task of the side-job pool (piscina): one side job, or a run of cold reads, on the files of one shard. Extents that lie
+ * near each other are read in one piece, and all of a task's bytes travel back in one buffer that is moved, not copied.
+ */
+import { move, transferableSymbol, valueSymbol } from 'piscina';
 import type { ErrorCode } from '../base/error-codes.ts';
 import { toSluiceError } from '../base/errors.ts';
 import { FileStorage } from '../log/file-storage.ts';
-import { readStoredBatch, runSideJob } from '../log/run-side-job.ts';
-import type { SideJob, SideJobResult } from '../log/side-job.ts';
+import { checkStoredBatch, readExtents, runSideJob } from '../log/run-side-job.ts';
+import type { SideJob } from '../log/side-job.ts';
 
 /** One batch to read. */
 export type ColdExtent = { readonly position: number; readonly bytes: number };
@@ -17,21 +20,43 @@ export type SideTask =
       readonly segmentBytes: number;
     };
 
-/** One result per extent, in order. */
-export type ColdResult =
-  | { readonly bytes: Uint8Array }
-  | { readonly code: ErrorCode; readonly message: string };
+/** The extents' bytes one after another in `buffer`, and per extent why it cannot be used, if so. */
+export type ColdResult = {
+  readonly buffer: Uint8Array;
+  readonly errors: readonly ({ readonly code: ErrorCode; readonly message: string } | undefined)[];
+};
+
+const storages = new Map<string, FileStorage>();
+
+function storageOf(directory: string): FileStorage {
+  let storage = storages.get(directory);
+  if (storage === undefined) {
+    storage = new FileStorage(directory);
+    storages.set(directory, storage);
+  }
+  return storage;
+}
 
 // biome-ignore lint/style/noDefaultExport: piscina calls the default export of a task file
-export default function runTask(task: SideTask): SideJobResult | ColdResult[] {
-  const storage = new FileStorage(task.directory);
+export default function runTask(task: SideTask): unknown {
+  const storage = storageOf(task.directory);
   if ('job' in task) return runSideJob(storage, task.job);
-  return task.extents.map((extent) => {
+  const buffer = new Uint8Array(task.extents.reduce((sum, extent) => sum + extent.bytes, 0));
+  const missing = readExtents(storage, task.extents, task.segmentBytes, buffer);
+  let at = 0;
+  const errors = task.extents.map((extent, index) => {
+    const part = buffer.subarray(at, at + extent.bytes);
+    at += extent.bytes;
     try {
-      return { bytes: readStoredBatch(storage, extent.position, extent.bytes, task.segmentBytes) };
+      const failure = missing[index];
+      if (failure !== undefined) throw failure;
+      checkStoredBatch(part, extent.position);
+      return undefined;
     } catch (error) {
       const { code, message } = toSluiceError(error, 'STORAGE_IO');
       return { code, message };
     }
   });
+  const result: ColdResult = { buffer, errors };
+  return move({ [transferableSymbol]: [buffer.buffer], [valueSymbol]: result } as never);
 }

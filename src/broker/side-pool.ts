@@ -89,16 +89,15 @@ export class SidePool {
   ): Promise<void> {
     const extents = reads.map((read) => read.extent);
     try {
-      const results = (await this.pool.run({
-        directory,
-        extents,
-        segmentBytes,
-      } satisfies SideTask)) as ColdResult[];
-      reads.forEach((read, index) => {
-        const result = results[index];
-        if (result !== undefined && 'bytes' in result) read.resolve(result.bytes);
-        else read.reject(new SluiceError(result?.code ?? 'STORAGE_IO', result?.message));
-      });
+      const task: SideTask = { directory, extents, segmentBytes };
+      const { buffer, errors } = (await this.pool.run(task)) as ColdResult;
+      let at = 0;
+      for (const [index, { extent, resolve, reject }] of reads.entries()) {
+        const error = errors[index];
+        if (error === undefined) resolve(buffer.subarray(at, at + extent.bytes));
+        else reject(new SluiceError(error.code, error.message));
+        at += extent.bytes;
+      }
     } catch (cause) {
       for (const read of reads)
         read.reject(
