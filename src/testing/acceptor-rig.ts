@@ -18,6 +18,7 @@ import { SimClock } from './sim-clock.ts';
 
 const TURNS_MAX = 2000;
 const IDLE_TURNS = 4;
+const HTTP_WAITS_MAX = 5000;
 
 export const RIG_ACCEPTOR_CONFIG: AcceptorConfig = {
   authToken: null,
@@ -114,8 +115,9 @@ export class AcceptorRig {
 
   /** Time passes in steps, with turns in between. */
   async pass(ms: number, stepMs = 100): Promise<void> {
-    for (let passed = 0; passed < ms; passed += stepMs) {
-      this.clock.advance(stepMs);
+    const endMs = this.clock.monotonicMs() + ms;
+    while (this.clock.monotonicMs() < endMs) {
+      this.clock.advance(Math.min(stepMs, endMs - this.clock.monotonicMs()));
       await this.settle();
     }
   }
@@ -160,7 +162,8 @@ export class AcceptorRig {
       return value;
     });
     await this.settle(() => response !== undefined);
-    if (response === undefined) await this.pass(61_000, 1000);
+    for (let waits = 0; response === undefined && waits < HTTP_WAITS_MAX; waits += 1)
+      await this.pass(20, 20);
     return answered;
   }
 
