@@ -4,9 +4,15 @@
  */
 import { invariant } from '../base/assert.ts';
 import { crc32 } from '../base/crc32-native.ts';
+import { ALIGNMENT } from '../base/limits.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import type { LogMemory } from './log-memory.ts';
-import { type StoredFields, type StoredKind, writeStoredHeader } from './stored-header.ts';
+import {
+  STORED_BYTES_MAX,
+  type StoredFields,
+  type StoredKind,
+  writeStoredHeader,
+} from './stored-header.ts';
 import type { TailWindow } from './tail-window.ts';
 
 /** Why there is no room now: memory not yet written or still being read, or no segment prepared on the disk. */
@@ -37,6 +43,11 @@ export class ShardLog {
   preparedEnd: number;
   readonly segmentBytes: number;
   readonly chunkBytes: number;
+  /**
+   * Bytes of the largest stored batch. It may have to wait for the next chunk, so the window must hold a padding of nearly
+   * its size, the batch, and the slot that is half written: a larger one would wait for ever.
+   */
+  readonly batchBytesMax: number;
   private readonly tail: TailWindow;
   private readonly memory: LogMemory;
   private readonly leases: TailLeases;
@@ -62,6 +73,8 @@ export class ShardLog {
     this.leases = options.leases;
     this.segmentBytes = options.segmentBytes;
     this.chunkBytes = Math.min(options.segmentBytes, options.tail.windowBytes);
+    const besideSlot = options.tail.windowBytes - options.tail.slotBytes;
+    this.batchBytesMax = Math.min(this.chunkBytes, STORED_BYTES_MAX, alignDown(besideSlot / 2));
     this.appended = options.position;
     this.written = options.position;
     this.flushed = options.position;
@@ -103,7 +116,7 @@ export class ShardLog {
    */
   noRoomFor(payloadBytes: number): NoRoom | undefined {
     const bytes = layout.STORED_HEADER_BYTES + payloadBytes;
-    invariant(bytes <= this.chunkBytes, 'a batch fits a chunk', bytes, this.chunkBytes);
+    invariant(bytes <= this.batchBytesMax, 'a batch fits', bytes, this.batchBytesMax);
     const start = this.chunkLeft() < bytes ? this.appended + this.chunkLeft() : this.appended;
     const end = start + bytes;
     if (end > this.preparedEnd) return 'segment-missing';
@@ -184,6 +197,11 @@ export class ShardLog {
     if (oldEnd > this.written) return false;
     return oldEnd <= 0 || this.leases.isFree(this.tail.slotOf(position));
   }
+}
+
+/** To whole batches' alignment. */
+function alignDown(bytes: number): number {
+  return bytes - (bytes % ALIGNMENT);
 }
 
 /** Completes a control payload in place: length, then checksum. */

@@ -108,12 +108,12 @@ export class DeadLetters {
       route: (reader, queueOffset) => ({
         queue: letters,
         properties: {
-          ...reader.properties,
           DLQ_REASON: reason,
           DLQ_TOPIC: topic.topic,
           DLQ_QUEUE_ID: String(one.queueId),
           DLQ_QUEUE_OFFSET: String(queueOffset),
           DLQ_ATTEMPTS: String(range.attempt - 1),
+          ...withoutOurs(reader.properties),
         },
       }),
       onPart: (start, end) => this.groups.settle(one, start, end),
@@ -138,11 +138,16 @@ export class DeadLetters {
       if (topic.topic !== name) continue;
       const queue = this.context.state.queue(topic.topicId, queueId);
       if (queue === undefined) return undefined;
-      const kept = Object.entries(all).filter(
-        ([property]) => !property.startsWith(PROPERTY_PREFIX),
-      );
-      return { queue, properties: Object.fromEntries(kept) };
+      return { queue, properties: withoutOurs(all) };
     }
     return undefined;
   }
+}
+
+/** A message's own properties, without what the broker added. */
+function withoutOurs(properties: Readonly<Record<string, string>>): Record<string, string> {
+  const own: Record<string, string> = Object.create(null);
+  for (const [name, value] of Object.entries(properties))
+    if (!name.startsWith(PROPERTY_PREFIX)) own[name] = value;
+  return own;
 }

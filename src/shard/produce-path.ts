@@ -7,11 +7,13 @@ import { crc32 } from '../base/crc32-native.ts';
 import type { ErrorCode } from '../base/error-codes.ts';
 import type { ConsumeQueue } from '../log/consume-queue.ts';
 import { emptyEntry, type QueueEntry } from '../log/entry-table.ts';
+import { STORED_BYTES_MAX } from '../log/stored-header.ts';
 import { type BatchVerdict, checkBatch } from '../protocol/batch/batch-check.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
 import { appendBatch } from './append-batch.ts';
+import { COPY_GROWTH_BYTES } from './message-copier.ts';
 import { dedupKey } from './producer-dedup.ts';
 import { PENDING_DUPLICATE, PENDING_PRODUCED, type ShardContext } from './shard-context.ts';
 import type { ShardPort } from './shard-port.ts';
@@ -38,9 +40,15 @@ export class ProducePath {
   private readonly context: ShardContext;
   private readonly entry: QueueEntry = emptyEntry();
   private readonly reader = new BatchReader();
+  /** Bytes of the largest batch that is taken. */
+  private readonly batchBytesMax: number;
 
   constructor(context: ShardContext) {
     this.context = context;
+    const { batchBytesMax } = context.log;
+    // Where the log is the limit, not the protocol, a message must leave room for its copy as a dead letter.
+    const growthBytes = batchBytesMax < STORED_BYTES_MAX ? COPY_GROWTH_BYTES : 0;
+    this.batchBytesMax = batchBytesMax - layout.STORED_HEADER_BYTES - growthBytes;
   }
 
   /** @param at - payload of a REQUEST_PRODUCE in the port's request ring */
@@ -68,6 +76,10 @@ export class ProducePath {
     const batchBytes = length - envelope.PRODUCE_BATCH;
     if (batchBytes % 8 !== 0)
       return refuse('BAD_FRAME', `the batch has ${batchBytes} bytes, which is no multiple of 8`);
+    if (batchBytes > this.batchBytesMax) {
+      const text = `the batch has ${batchBytes} bytes; tailBytes and segmentBytes allow ${this.batchBytesMax}`;
+      return refuse('MESSAGE_TOO_LARGE', text);
+    }
     if (pending.room === 0 || log.noRoomFor(batchBytes) !== undefined) return 'later';
     const batchAt = at + envelope.PRODUCE_BATCH;
     const verdict = checkBatch(bytes, view, batchAt, batchBytes, crc32);

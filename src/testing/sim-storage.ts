@@ -163,6 +163,11 @@ export class SimStorage implements Storage, SimFileHost {
     this.existing('write back', name).writeBack(this.prng, 1, byteOffset, byteOffset + byteCount);
   }
 
+  /** Has the process died, so that only `crash` or `kill` help? Programs that catch everything do not notice. */
+  get isDown(): boolean {
+    return this.down;
+  }
+
   /** What a power loss could take now. */
   atRisk(): CrashReport {
     let sectorsAtRisk = 0;

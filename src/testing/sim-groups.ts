@@ -1,0 +1,302 @@
+/**
+ * Consumer groups of a simulated run: members that come and go, ack, nack, let leases end, give back, seek. What the broker
+ * says is settled must stay settled; what it delivered under an earlier life must not be settled in a later one.
+ */
+
+import * as envelope from '../protocol/envelope-layout.ts';
+import type { StartPoint } from '../protocol/shard-control.ts';
+import { SimViolation } from './sim-invariants.ts';
+import type { Delivery } from './sim-link.ts';
+import { crcOf, idOf } from './sim-messages.ts';
+import type { SimTopic, World } from './sim-world.ts';
+
+/** Messages that a member holds at most. */
+const CREDIT = 40;
+/** Deliveries of earlier lives that are remembered, to try their leases. */
+const GHOSTS_MAX = 6;
+
+export type SimGroup = {
+  readonly groupId: number;
+  readonly name: string;
+  readonly maxAttempts: number;
+  readonly filter: readonly string[] | null;
+  readonly topicId: number;
+  /** Ids of messages that it asked to ack, whatever the answer. */
+  readonly acked: Set<string>;
+  /** It was set forward: messages may have been passed over. */
+  hasSkipped: boolean;
+  /** Settle requests and seeks under way: while there are any, no seek is made, so that their order is known. */
+  busy: number;
+  /** Slots that were given back, and queues that were set back: where order may begin anew, when it comes to that. */
+  readonly mayRestart: Set<string>;
+};
+
+/** A message in a member's hands. */
+type Held = {
+  readonly id: string;
+  readonly queueId: number;
+  readonly offset: number;
+  readonly leaseId: number;
+  /** Not for this member by its filter, or unreadable: settled without a word, as the front door does. */
+  readonly isSilent: boolean;
+};
+
+export type Member = {
+  readonly name: string;
+  readonly group: SimGroup;
+  /** 0: not attached. */
+  subscription: number;
+  hand: Held[];
+  /** Queue → last offset that came for the first time, since the session began. */
+  readonly last: Map<number, number>;
+};
+
+/** A member that is not attached. */
+export function newMember(name: string, group: SimGroup): Member {
+  return { name, group, subscription: 0, hand: [], last: new Map() };
+}
+
+export class SimGroups {
+  readonly groups: SimGroup[] = [];
+  readonly members: Member[] = [];
+  private readonly world: World;
+  private ghosts: { group: SimGroup; held: Held }[] = [];
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  create(group: SimGroup, members: number): void {
+    this.groups.push(group);
+    for (let index = 0; index < members; index += 1) {
+      const name = `${group.name}-${index}`;
+      this.members.push(newMember(name, group));
+    }
+  }
+
+  attach(member: Member, leaseMs: number, credit: number = CREDIT): void {
+    const { world } = this;
+    const { group } = member;
+    if (member.subscription !== 0 || this.topicOf(group)?.state !== 'live') return;
+    world.subscriptionMax += 1;
+    const subscription = world.subscriptionMax;
+    const { groupId, topicId, filter } = group;
+    const isSent = world.control(
+      {
+        ...{ op: 'attach', subscription, groupId, topicId, filter },
+        ...{ from: { kind: 'earliest' }, credit, leaseMs },
+      },
+      (answer) => {
+        if (answer?.kind === 'failed') member.subscription = 0;
+      },
+    );
+    if (!isSent) return;
+    member.subscription = subscription;
+    this.assign(group);
+  }
+
+  detach(member: Member): void {
+    const { subscription } = member;
+    if (subscription === 0) return;
+    this.world.link.take(this.world.rig);
+    if (!this.world.control({ op: 'detach', subscription }, () => {})) return;
+    member.subscription = 0;
+    member.hand = [];
+    this.assign(member.group);
+  }
+
+  /** Divides the queues among the attached members. */
+  assign(group: SimGroup): void {
+    const { world } = this;
+    const topic = this.topicOf(group);
+    if (topic === undefined) return;
+    const attached = this.members.filter((one) => one.group === group && one.subscription !== 0);
+    const queues: [number, number][] = [];
+    for (let q = 0; q < topic.record.queues && attached.length > 0; q += 1)
+      queues.push([q, (attached[q % attached.length] as Member).subscription]);
+    this.startSessions(group);
+    const { groupId, topicId } = group;
+    world.control({ op: 'assign', groupId, topicId, queues }, () => {});
+  }
+
+  /** What arrives for a member; for nobody when it was detached meanwhile. */
+  deliver(delivery: Delivery): void {
+    const member = this.members.find((one) => one.subscription === delivery.subscription);
+    if (member === undefined || member.subscription === 0) return;
+    const topic = this.world.topic(delivery.topicId);
+    if (topic === undefined || topic.topicId !== member.group.topicId)
+      throw new SimViolation(`topic ${delivery.topicId} was delivered to ${member.name}`);
+    const { queueId, leaseId } = delivery;
+    for (const extent of delivery.extents) {
+      if (extent.unreadable === undefined) continue;
+      this.world.counts.coldReads += 1;
+      for (let index = 0; index < extent.count; index += 1) {
+        const offset = extent.firstOffset + index;
+        member.hand.push({ id: '', queueId, offset, leaseId, isSilent: true });
+      }
+    }
+    for (const record of delivery.records) {
+      const id = idOf(record.body);
+      const { filter } = member.group;
+      const isSilent = filter !== null && !filter.includes(record.tag);
+      member.hand.push({ id, queueId, offset: record.offset, leaseId, isSilent });
+      this.world.ledger.note(topic.name, queueId, record.offset, id);
+      if (isSilent) continue;
+      if (delivery.attempt === 1) this.checkRestart(member, topic, queueId, record.offset);
+      this.world.recorder.deliver({
+        ...{ id, c: member.name, g: member.group.name, topic: topic.name, q: queueId },
+        ...{ off: record.offset, attempt: delivery.attempt, crc: crcOf(record.body), via: 'push' },
+      });
+    }
+  }
+
+  /** Acks, nacks, extends or gives back a run of what a member holds. */
+  settle(member: Member, action: number, argument = 0, runs = 1): void {
+    const { world } = this;
+    const { group } = member;
+    const topic = this.topicOf(group);
+    if (topic === undefined || member.hand.length === 0 || member.subscription === 0) return;
+    const taken: Held[][] = [];
+    for (let run = 0; run < runs && member.hand.length > 0; run += 1)
+      taken.push(this.takeRun(member, action !== envelope.SETTLE_EXTEND));
+    const isAck = action === envelope.SETTLE_ACK;
+    const held = taken.flat();
+    if (isAck) this.recordAck('invoke', member, topic, held);
+    const ranges = taken.map((run) => ({
+      ...{ queueId: (run[0] as Held).queueId, offset: (run[0] as Held).offset },
+      ...{ count: run.length, leaseId: (run[0] as Held).leaseId },
+    }));
+    if (action === envelope.SETTLE_RELEASE)
+      for (const { queueId, offset } of held) group.mayRestart.add(slotName(queueId, offset));
+    group.busy += 1;
+    const { groupId, topicId } = group;
+    const reason = action === envelope.SETTLE_NACK ? 'no stock' : '';
+    const correlation = world.rig.settleRanges(action, groupId, topicId, ranges, argument, reason);
+    const isSent = world.link.expect(correlation, (answer) => {
+      group.busy -= 1;
+      if (isAck) this.recordAck(answer?.kind === 'settled' ? 'ok' : 'info', member, topic, held);
+    });
+    if (!isSent) {
+      group.busy -= 1;
+      if (isAck) this.recordAck('info', member, topic, held);
+    } else if (action !== envelope.SETTLE_EXTEND) {
+      world.rig.flow(member.subscription, envelope.FLOW_ADD, held.length);
+    }
+  }
+
+  /** An ack with a lease of an earlier life must be refused. */
+  ackGhost(): void {
+    const ghost = this.ghosts.pop();
+    if (ghost === undefined) return;
+    const { groupId, topicId, name } = ghost.group;
+    const range = { ...ghost.held, count: 1 };
+    const correlation = this.world.rig.settleRange(envelope.SETTLE_ACK, groupId, topicId, range);
+    this.world.link.expect(correlation, (answer) => {
+      if (answer?.kind === 'settled')
+        throw new SimViolation(`${name} could ack offset ${range.offset} with a lease of before`);
+      if (answer?.kind === 'failed') this.world.counts.staleLeases += 1;
+    });
+  }
+
+  /** Sets a group somewhere else; not while something of it is under way, so that the history stays readable. */
+  seek(group: SimGroup, to: StartPoint): void {
+    const { world } = this;
+    const topic = this.topicOf(group);
+    world.link.take(world.rig);
+    if (topic?.state !== 'live' || group.busy > 0) return;
+    for (let q = 0; q < topic.record.queues; q += 1) {
+      world.recorder.reset({ g: group.name, topic: topic.name, q, off: 0 });
+      group.mayRestart.add(slotName(q, -1));
+    }
+    for (const member of this.members) if (member.group === group) member.hand = [];
+    if (to.kind !== 'earliest') group.hasSkipped = true;
+    const { groupId, topicId } = group;
+    group.busy += 1;
+    const isSent = world.control({ op: 'seek', groupId, topicId, to, dryRun: false }, () => {
+      group.busy -= 1;
+    });
+    if (!isSent) group.busy -= 1;
+  }
+
+  /** The shard is gone: so are all subscriptions and leases. */
+  lose(): void {
+    const { world } = this;
+    for (const member of this.members) {
+      member.subscription = 0;
+      const held = world.pick(member.hand);
+      if (held !== undefined) this.ghosts.push({ group: member.group, held });
+      member.hand = [];
+    }
+    this.ghosts = this.ghosts.slice(-GHOSTS_MAX);
+  }
+
+  topicOf(group: SimGroup): SimTopic | undefined {
+    return this.world.topic(group.topicId);
+  }
+
+  /** Order starts anew for everybody in the group: queues change hands. */
+  private startSessions(group: SimGroup): void {
+    const { world } = this;
+    const topic = this.topicOf(group);
+    if (topic === undefined) return;
+    world.link.take(world.rig);
+    for (const member of this.members)
+      if (member.group === group && member.subscription !== 0) this.startSession(member, topic);
+  }
+
+  private startSession(member: Member, topic: SimTopic): void {
+    member.last.clear();
+    const assigned = Array.from({ length: topic.record.queues }, (_, q) => `${topic.name}/${q}`);
+    this.world.recorder.session(member.name, member.group.name, assigned);
+  }
+
+  /**
+   * What was given back, or lies behind a seek, comes for the first time once more. Requests wait in the ring while
+   * deliveries go on, so only the delivery itself shows when that begins.
+   */
+  private checkRestart(member: Member, topic: SimTopic, q: number, offset: number): void {
+    const { mayRestart } = member.group;
+    const last = member.last.get(q) ?? -1;
+    const wasReleased = mayRestart.delete(slotName(q, offset));
+    if (offset <= last && (wasReleased || mayRestart.delete(slotName(q, -1))))
+      this.startSession(member, topic);
+    member.last.set(q, Math.max(offset, member.last.get(q) ?? -1));
+  }
+
+  /** A run of consecutive messages of one lease, from anywhere in the hand. */
+  private takeRun(member: Member, removes: boolean): Held[] {
+    const { prng } = this.world;
+    const from = prng.integer(member.hand.length);
+    const first = member.hand[from] as Held;
+    let length = 1;
+    const wanted = 1 + prng.integer(8);
+    for (; length < wanted; length += 1) {
+      const next = member.hand[from + length];
+      const follows =
+        next?.leaseId === first.leaseId &&
+        next.queueId === first.queueId &&
+        next.offset === first.offset + length;
+      if (!follows) break;
+    }
+    return removes ? member.hand.splice(from, length) : member.hand.slice(from, from + length);
+  }
+
+  private recordAck(
+    type: 'invoke' | 'ok' | 'info',
+    member: Member,
+    topic: SimTopic,
+    held: readonly Held[],
+  ): void {
+    for (const { id, queueId, offset, isSilent } of held) {
+      if (isSilent) continue;
+      member.group.acked.add(id);
+      const slot = { topic: topic.name, q: queueId, off: offset };
+      this.world.recorder.ack(type, { ...slot, c: member.name, g: member.group.name });
+    }
+  }
+}
+
+/** A slot of the group's topic; offset -1 stands for the queue. */
+function slotName(q: number, offset: number): string {
+  return `${q}@${offset}`;
+}
