@@ -70,10 +70,18 @@ export class AcceptorCore {
     this.sessions = new SessionTable(config, clock);
     this.auth = new AuthGuard(config.authToken, clock);
     this.origins = new OriginPolicy(config.allowedOrigins, config.allowedHosts);
-    this.subscriptions = new Subscriptions(this.links, log);
+    this.subscriptions = new Subscriptions(this.links, log, (subscription) =>
+      this.deliveries.dropAll(subscription),
+    );
     this.backPressure = new BackPressure(clock, this.counters, {
-      hold: (session) => this.subscriptions.hold(session),
-      release: (session) => this.subscriptions.release(session, this.deliveries),
+      hold: (session) => {
+        for (const subscription of this.subscriptions.of(session))
+          this.deliveries.hold(subscription);
+      },
+      release: (session) => {
+        for (const subscription of this.subscriptions.of(session))
+          this.deliveries.release(subscription);
+      },
     });
     this.outbox = new ReplyOutbox((session) => this.backPressure.afterSend(session));
     this.coldReads = new ColdReads(options.readCold, this.counters);

@@ -199,7 +199,7 @@ export class Acceptor implements WebSocketHandler {
   private async runDrain(): Promise<void> {
     const { core } = this;
     core.isDraining = true;
-    for (const subscription of core.subscriptions.all()) subscription.ledger.hold();
+    for (const subscription of core.subscriptions.all()) core.deliveries.hold(subscription);
     core.polls.endAll();
     core.pending.failLongPolls(new SluiceError('DRAINING'));
     if (!this.isIdle) {

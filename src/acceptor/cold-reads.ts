@@ -1,6 +1,7 @@
 /**
  * Extents that are no longer in the tail's memory, read from segment files by the injected reader: a budget of bytes for
- * all connections together, so that catching up never takes the memory of live traffic. First come, first served.
+ * all connections together, what was read and not handed over yet included, so that catching up never takes the memory of
+ * live traffic. First come, first served.
  */
 
 import { COLD_READ_BYTES_MAX } from '../base/limits.ts';
@@ -11,6 +12,7 @@ type Read = {
   readonly shard: number;
   readonly position: number;
   readonly bytes: number;
+  readonly isKept: boolean;
   readonly resolve: (stored: Uint8Array) => void;
   readonly reject: (error: unknown) => void;
 };
@@ -19,7 +21,7 @@ export class ColdReads {
   private readonly reader: ColdReader;
   private readonly counters: AcceptorCounters;
   private readonly waiting: Read[] = [];
-  private bytesReading = 0;
+  private bytesInUse = 0;
 
   constructor(reader: ColdReader, counters: AcceptorCounters) {
     this.reader = reader;
@@ -30,10 +32,35 @@ export class ColdReads {
     return this.waiting.length;
   }
 
-  /** Resolves with the stored batch, owned by the caller; the budget is given back when it resolves. */
+  /** Bytes being read, or read and kept. */
+  get budgetUsed(): number {
+    return this.bytesInUse;
+  }
+
+  /** Resolves with the stored batch, for use at once. */
   read(shard: number, position: number, bytes: number): Promise<Uint8Array> {
+    return this.enqueue(shard, position, bytes, false);
+  }
+
+  /** The same for a batch that may have to wait: once it resolves the caller owes a `done(bytes)`. */
+  readAhead(shard: number, position: number, bytes: number): Promise<Uint8Array> {
+    return this.enqueue(shard, position, bytes, true);
+  }
+
+  /** A batch read ahead is not needed any more. */
+  done(bytes: number): void {
+    this.bytesInUse -= bytes;
+    this.start();
+  }
+
+  private enqueue(
+    shard: number,
+    position: number,
+    bytes: number,
+    isKept: boolean,
+  ): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      this.waiting.push({ shard, position, bytes, resolve, reject });
+      this.waiting.push({ shard, position, bytes, isKept, resolve, reject });
       this.start();
     });
   }
@@ -44,10 +71,10 @@ export class ColdReads {
       // One read always goes, however large: a budget below a batch must not stop everything.
       const fits =
         next !== undefined &&
-        (this.bytesReading === 0 || this.bytesReading + next.bytes <= COLD_READ_BYTES_MAX);
+        (this.bytesInUse === 0 || this.bytesInUse + next.bytes <= COLD_READ_BYTES_MAX);
       if (next === undefined || !fits) return;
       this.waiting.shift();
-      this.bytesReading += next.bytes;
+      this.bytesInUse += next.bytes;
       this.counters.coldReads += 1;
       void this.run(next);
     }
@@ -56,11 +83,11 @@ export class ColdReads {
   private async run(read: Read): Promise<void> {
     try {
       read.resolve(await this.reader(read.shard, read.position, read.bytes));
+      if (!read.isKept) this.done(read.bytes);
     } catch (error) {
       this.counters.coldReadFailures += 1;
+      this.done(read.bytes);
       read.reject(error);
     }
-    this.bytesReading -= read.bytes;
-    this.start();
   }
 }

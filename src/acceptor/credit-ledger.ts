@@ -11,6 +11,10 @@ import { FLOW_ADD, FLOW_PAUSE, FLOW_RESUME, FLOW_SET } from '../protocol/envelop
 /** Tells a shard FLOW_ADD, FLOW_SET, FLOW_PAUSE or FLOW_RESUME. */
 export type FlowTeller = (shard: number, action: number, credit: number) => void;
 
+/** Why nothing is delivered for now: the reader does not read, or too much waits to be read from files. */
+export const HOLD_READER = 1;
+export const HOLD_COLD = 2;
+
 type Grant = { readonly shard: number; outstanding: number; isPaused: boolean };
 
 export class CreditLedger {
@@ -22,7 +26,7 @@ export class CreditLedger {
   private readonly owed = new Set<number>();
   /** How often somebody who is not owed still steps back: once for each time that credit comes. */
   private yields = 0;
-  private held = false;
+  private holds = 0;
 
   constructor(credit: number, shards: readonly number[], tell: FlowTeller) {
     invariant(shards.length > 0, 'a topic is on a shard');
@@ -31,9 +35,14 @@ export class CreditLedger {
     this.tell = tell;
   }
 
-  /** Nothing is delivered for now, whatever the credit. */
+  /** Nothing more is taken from shards for now, whatever the credit. */
   get isHeld(): boolean {
-    return this.held;
+    return this.holds !== 0;
+  }
+
+  /** Nothing goes to the reader either. */
+  get isReaderHeld(): boolean {
+    return (this.holds & HOLD_READER) !== 0;
   }
 
   /** A shard is being attached: the credit to tell it. Follow with `attached`. */
@@ -47,7 +56,7 @@ export class CreditLedger {
   /** The attach request has been written: what it cannot say follows. */
   attached(shard: number): void {
     const grant = this.grantOf(shard);
-    if (this.held) this.pause(grant);
+    if (this.isHeld) this.pause(grant);
   }
 
   /**
@@ -76,7 +85,7 @@ export class CreditLedger {
 
   /** After deliveries from this shard: what it, and the others, must be told. */
   balance(shard: number): void {
-    if (this.held) return;
+    if (this.isHeld) return;
     const share = this.share();
     for (const grant of this.grants) {
       if (grant.isPaused) continue;
@@ -89,15 +98,15 @@ export class CreditLedger {
   refuse(shard: number): void {
     const grant = this.grantOf(shard);
     // What the shard counts now is not known here; it is set anew when it may go on.
-    if (!this.held && this.credit === 0) this.owed.add(shard);
-    if (this.held || this.credit === 0) this.pause(grant);
+    if (!this.isHeld && this.credit === 0) this.owed.add(shard);
+    if (this.isHeld || this.credit === 0) this.pause(grant);
     else this.set(grant, this.share());
   }
 
   add(more: number): void {
     this.credit = Math.min(CREDIT_MAX, this.credit + more);
     this.yields = 1;
-    if (this.held) return;
+    if (this.isHeld) return;
     this.resumePaused();
     const outstanding = this.grants.reduce((sum, grant) => sum + grant.outstanding, 0);
     this.fill(Math.max(0, this.credit - outstanding));
@@ -110,17 +119,17 @@ export class CreditLedger {
       if (!grant.isPaused && grant.outstanding > share) this.set(grant, share);
   }
 
-  /** Stops all shards, as when the client does not read what it has been sent. */
-  hold(): void {
-    if (this.held) return;
-    this.held = true;
+  /** Stops all shards. @param reason - HOLD_READER or HOLD_COLD */
+  hold(reason: number): void {
+    this.holds |= reason;
     for (const grant of this.grants) this.pause(grant);
   }
 
-  release(): void {
-    if (!this.held) return;
-    this.held = false;
-    if (this.credit > 0) this.resumePaused();
+  /** They go on when no reason is left. */
+  release(reason: number): void {
+    if ((this.holds & reason) === 0) return;
+    this.holds &= ~reason;
+    if (this.holds === 0 && this.credit > 0) this.resumePaused();
   }
 
   private share(): number {

@@ -3,9 +3,10 @@
  * be read from a file is read ahead within bounds, and everything behind it waits its turn.
  */
 import { toSluiceError } from '../base/errors.ts';
-import { COLD_READS_PER_SUBSCRIPTION_MAX } from '../base/limits.ts';
+import { COLD_QUEUE_MAX, COLD_READS_PER_SUBSCRIPTION_MAX } from '../base/limits.ts';
 import type { Logger } from '../base/log-sink.ts';
 import type { ColdReads } from './cold-reads.ts';
+import { HOLD_COLD, HOLD_READER } from './credit-ledger.ts';
 import type { DeliveryEntry } from './delivery-entry.ts';
 import type { HandOver } from './hand-over.ts';
 import type { ShardLinks } from './shard-links.ts';
@@ -38,23 +39,49 @@ export class Deliveries {
     const stored = isHot ? port.tailView(entry.position, entry.batchBytes) : undefined;
     if (stored === undefined) {
       cold.push(entry);
+      if (cold.length >= COLD_QUEUE_MAX) ledger.hold(HOLD_COLD);
       this.readAhead(subscription);
     } else this.handOver.hand(subscription, entry, stored);
   }
 
   /** Goes on with cold deliveries that had to wait. */
-  resume(subscription: Subscription): void {
+  private resume(subscription: Subscription): void {
     this.handRead(subscription);
     this.readAhead(subscription);
+    if (subscription.cold.length < COLD_QUEUE_MAX / 2) subscription.ledger.release(HOLD_COLD);
   }
 
   /** The shard is gone, and with it the leases of what it delivered. */
   dropShard(subscription: Subscription, shard: number): void {
     const { cold } = subscription;
-    const isKept = (entry: DeliveryEntry): boolean => entry.shard !== shard;
-    subscription.coldReading = cold.slice(0, subscription.coldReading).filter(isKept).length;
-    cold.splice(0, cold.length, ...cold.filter(isKept));
+    const reading = cold.slice(0, subscription.coldReading);
+    subscription.coldReading = reading.filter((entry) => entry.shard !== shard).length;
+    for (const entry of cold.splice(0)) {
+      if (entry.shard === shard) this.drop(entry);
+      else cold.push(entry);
+    }
     this.resume(subscription);
+  }
+
+  /** The subscription has ended: its shards end its leases. */
+  dropAll(subscription: Subscription): void {
+    subscription.coldReading = 0;
+    for (const entry of subscription.cold.splice(0)) this.drop(entry);
+  }
+
+  /** Nothing goes to this subscription for now: what waits here for a file goes back, and its memory is free. */
+  hold(subscription: Subscription): void {
+    subscription.ledger.hold(HOLD_READER);
+    subscription.coldReading = 0;
+    for (const entry of subscription.cold.splice(0)) {
+      this.drop(entry);
+      this.handOver.giveBack(subscription, entry, 0);
+    }
+  }
+
+  release(subscription: Subscription): void {
+    subscription.ledger.release(HOLD_COLD);
+    subscription.ledger.release(HOLD_READER);
   }
 
   giveBackOne(subscription: Subscription, entry: DeliveryEntry, queueOffset: number): void {
@@ -64,13 +91,13 @@ export class Deliveries {
   private readAhead(subscription: Subscription): void {
     const { cold, ledger } = subscription;
     while (
-      !ledger.isHeld &&
+      !ledger.isReaderHeld &&
       subscription.state !== 'gone' &&
       subscription.coldReading < Math.min(cold.length, COLD_READS_PER_SUBSCRIPTION_MAX)
     ) {
       const entry = cold[subscription.coldReading] as DeliveryEntry;
       subscription.coldReading += 1;
-      this.coldReads.read(entry.shard, entry.position, entry.batchBytes).then(
+      this.coldReads.readAhead(entry.shard, entry.position, entry.batchBytes).then(
         (stored) => this.arrived(subscription, entry, stored),
         (error: unknown) => this.unreadable(subscription, entry, error),
       );
@@ -78,14 +105,26 @@ export class Deliveries {
   }
 
   private arrived(subscription: Subscription, entry: DeliveryEntry, stored: Uint8Array): void {
+    entry.stored = stored;
+    if (!subscription.cold.includes(entry)) {
+      this.drop(entry);
+      return;
+    }
     try {
       checkStored(stored, entry.position, entry.batchBytes);
     } catch (error) {
+      this.drop(entry);
       this.unreadable(subscription, entry, error);
       return;
     }
-    entry.stored = stored;
     this.resume(subscription);
+  }
+
+  /** Gives the memory of what was read back to the budget; what is still being read is dropped when it arrives. */
+  private drop(entry: DeliveryEntry): void {
+    if (entry.stored === undefined) return;
+    entry.stored = undefined;
+    this.coldReads.done(entry.batchBytes);
   }
 
   private unreadable(subscription: Subscription, entry: DeliveryEntry, error: unknown): void {
@@ -110,12 +149,13 @@ export class Deliveries {
 
   private handReadNow(subscription: Subscription): void {
     const { cold, ledger } = subscription;
-    while (!ledger.isHeld && subscription.state !== 'gone') {
+    while (!ledger.isReaderHeld && subscription.state !== 'gone') {
       const entry = cold[0];
       if (entry?.stored === undefined) return;
       cold.shift();
       subscription.coldReading -= 1;
       this.handOver.hand(subscription, entry, entry.stored);
+      this.drop(entry);
     }
   }
 }

@@ -180,7 +180,7 @@ async function subscribe(
       return;
     }
     session.subscriptions.add(subscription.number);
-    if (session.overBudgetSinceMs !== undefined) subscription.ledger.hold();
+    if (session.overBudgetSinceMs !== undefined) core.deliveries.hold(subscription);
     responder.answer('subscribed', {
       subscription: subscription.number,
       group: group.group,

@@ -12,7 +12,6 @@ import type {
 } from '../protocol/shard-control.ts';
 import { shardOf } from '../protocol/shard-control.ts';
 import { CreditLedger } from './credit-ledger.ts';
-import type { Deliveries } from './deliveries.ts';
 import { GroupRegistry } from './group-registry.ts';
 import type { Session } from './session.ts';
 import type { ShardLink } from './shard-link.ts';
@@ -40,11 +39,14 @@ export class Subscriptions {
   private readonly byNumber = new Map<number, Subscription>();
   private readonly links: ShardLinks;
   private readonly log: Logger;
+  private readonly onClose: (subscription: Subscription) => void;
   private lastNumber = 0;
 
-  constructor(links: ShardLinks, log: Logger) {
+  /** @param onClose - told each subscription that has ended */
+  constructor(links: ShardLinks, log: Logger, onClose: (subscription: Subscription) => void) {
     this.links = links;
     this.log = log;
+    this.onClose = onClose;
   }
 
   get count(): number {
@@ -124,7 +126,7 @@ export class Subscriptions {
   close(subscription: Subscription): void {
     if (subscription.state === 'gone') return;
     subscription.state = 'gone';
-    subscription.cold.length = 0;
+    this.onClose(subscription);
     const { group, topic, number } = subscription;
     this.byNumber.delete(number);
     if (subscription.sink.kind !== 'poll') subscription.sink.session.subscriptions.delete(number);
@@ -137,18 +139,6 @@ export class Subscriptions {
   closeTopic(topicId: number): void {
     for (const subscription of [...this.byNumber.values()])
       if (subscription.topic.topicId === topicId) this.close(subscription);
-  }
-
-  hold(session: Session): void {
-    for (const subscription of this.of(session)) subscription.ledger.hold();
-  }
-
-  /** Deliveries go on; what waited to be read from files goes first. */
-  release(session: Session, deliveries: Deliveries): void {
-    for (const subscription of this.of(session)) {
-      subscription.ledger.release();
-      deliveries.resume(subscription);
-    }
   }
 
   /** A shard is back and knows of no subscriptions: told anew, and its queues given out as before. */

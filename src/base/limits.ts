@@ -104,6 +104,8 @@ export const RING_BACKLOG_BYTES_MAX: number = 4 * MIB;
 export const COLD_READ_BYTES_MAX: number = 32 * MIB;
 /** Cold extents read ahead for one subscription. */
 export const COLD_READS_PER_SUBSCRIPTION_MAX = 256;
+/** Deliveries of one subscription that wait to be read from files, or behind such: above it shards are stopped. */
+export const COLD_QUEUE_MAX = 4096;
 /** Milliseconds that the broker keeps a group's member for HTTP pollers after their last poll. */
 export const HTTP_MEMBER_IDLE_MS = 60_000;
 
