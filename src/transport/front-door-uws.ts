@@ -12,7 +12,6 @@ import { refuseConnection, refuseUpgrade } from './http-refusal.ts';
 import { findListenError } from './listen-error.ts';
 import type { FrontDoor, FrontDoorOptions, FrontDoorStatistics } from './transport.ts';
 import { UwsConnection } from './uws-connection.ts';
-import { writeResponse } from './uws-exchange.ts';
 import { readHead, UwsHttp } from './uws-http.ts';
 import type { UwsApp, UwsBehavior, UwsLibrary, UwsRequest, UwsResponse } from './uws-library.ts';
 
@@ -143,17 +142,19 @@ class UwsFrontDoor implements FrontDoor {
   /** Decides within the library's callback, because a request is not valid after it. */
   private upgrade(response: UwsResponse, request: UwsRequest, context: unknown): void {
     const head = readHead(response, request);
-    const isExcess = this.http.takeAway(head.remoteAddress);
-    const refused = isExcess ? refuseConnection() : refuseUpgrade(head, this.options);
+    const { remoteAddress } = head;
+    const refused = this.http.isExcess(remoteAddress)
+      ? refuseConnection()
+      : refuseUpgrade(head, this.options);
     if (refused !== undefined) {
       this.statistics.upgradesRefused += 1;
-      writeResponse(response, head.method, refused, 'close');
-      this.census.leave(head.remoteAddress);
+      this.http.arrive(response, head, refused);
       return;
     }
+    this.http.upgraded(remoteAddress);
     this.connectionsOpened += 1;
     const { webSocket } = this.options;
-    const connection = new UwsConnection(this.connectionsOpened, head.remoteAddress, webSocket);
+    const connection = new UwsConnection(this.connectionsOpened, remoteAddress, webSocket);
     const key = head.headers.get('sec-websocket-key') ?? '';
     const protocols = head.headers.get('sec-websocket-protocol') ?? '';
     response.upgrade<SocketData>({ connection }, key, protocols, '', context);

@@ -33,7 +33,7 @@ const FRAGMENTS_MAX = 256;
 /** Pieces in which the frames of one message may arrive from the socket; most are some KiB long. */
 const CHUNKS_MAX = 16_384;
 /** Milliseconds that a peer has to answer a close frame. */
-const CLOSE_TIMEOUT_MS = 2000;
+const CLOSE_TIMEOUT_MS = 1000;
 /** The same when the front door closes. */
 const STOP_TIMEOUT_MS = 500;
 
@@ -161,7 +161,7 @@ function createHttpServer(limits: FrontDoorLimits): Server {
     maxHeaderSize: HEADER_BYTES_MAX,
     requestTimeout: requestTimeoutMs,
     headersTimeout: requestTimeoutMs,
-    connectionsCheckingInterval: Math.min(500, Math.max(10, requestTimeoutMs / 8)),
+    connectionsCheckingInterval: Math.min(500, Math.max(10, requestTimeoutMs >> 3)),
     keepAliveTimeout: KEEP_ALIVE_MS,
     noDelay: true,
   });

@@ -13,7 +13,7 @@ import {
   ReceivedRequest,
   RequestBody,
 } from './http-exchange.ts';
-import type { RequestHead } from './http-head.ts';
+import { contentLengthOf, type RequestHead } from './http-head.ts';
 import { refuseBody } from './http-refusal.ts';
 import type { FrontDoorOptions, FrontDoorStatistics, HttpResponse } from './transport.ts';
 import type { UwsResponse } from './uws-library.ts';
@@ -37,6 +37,9 @@ export interface ExchangeOwner {
 
 export class UwsExchange {
   readonly head: RequestHead;
+  /** What to answer, where that was decided with the head. */
+  readonly refused: HttpResponse | undefined;
+  readonly isChunked: boolean;
   /** Set before the first byte is received. */
   owner: ExchangeOwner | undefined = undefined;
   /** Whether the last byte of the body arrived. */
@@ -55,8 +58,11 @@ export class UwsExchange {
     response: UwsResponse,
     options: FrontDoorOptions,
     statistics: FrontDoorStatistics,
+    refused: HttpResponse | undefined,
   ) {
     this.head = head;
+    this.refused = refused;
+    this.isChunked = contentLengthOf(head) === undefined;
     this.response = response;
     this.options = options;
     this.statistics = statistics;
@@ -65,6 +71,11 @@ export class UwsExchange {
 
   get isReceiving(): boolean {
     return this.state === 'receiving';
+  }
+
+  /** Whether the response was sent, or never will be. */
+  get isDone(): boolean {
+    return this.state === 'done';
   }
 
   /** Takes a part of the body; drops it once the request is refused. */
@@ -121,7 +132,7 @@ export class UwsExchange {
 }
 
 /** Writes a whole response. The caller corks. @returns `after`, or 'linger' where the library cannot close by itself */
-export function writeResponse(
+function writeResponse(
   target: UwsResponse,
   method: string,
   response: HttpResponse,

@@ -3,19 +3,22 @@
  * Event-loop thread of the front door.
  *
  * The library names no connection: it hands out a new response object for each request, and says of a closed connection
- * neither which one nor whose. But what is registered on a connection stays until its next response is sent, so
+ * neither which one nor whose. But what is registered on a connection stays there until its next response is sent, so
  * each connection is given, when it opens, callbacks that know it:
  *
- *     filter(+1)     → HttpSocket, its onAborted and onData registered              the socket waits for a request
- *     any(request)   → UwsExchange kept in `arriving`: whose it is, is not known
- *     onData(socket) → the same turn: `arriving` belongs to this socket             the socket has its request
- *     response sent  → both registered again                                        the socket waits for a request
+ *     filter(+1)     → HttpSocket; its onAborted and onData are registered     it waits for a request
+ *     any(request)   → UwsExchange, `arriving`: whose it is, is not known
+ *     onData(socket) → `arriving` belongs to this socket                       it has a request
+ *     response sent  → both are registered again                               it waits for a request
  *     onAborted      → the socket is gone
  *
- * The library calls onData in the same turn for every request whose length is known and not announced as 0. The others
- * (chunks, Content-Length: 0) are served alone, with callbacks of their own, and their connection closes afterwards.
- * So it is for upgrades. Those take a socket away without a word; where an address had several sockets waiting, it is
- * not known which: none of them is touched any more, and the library's own timer (10 s) ends them.
+ * A request without them registered would end the process. So a response is sent only outside of the library's callbacks
+ * (it takes onData away when the last byte was received), and both are registered in the same turn.
+ *
+ * For a request of known length the library calls onData in the same turn. For one in chunks it waits for the first of
+ * them: `parked`, one per address, because two could not be told apart; the second connection is closed. An upgrade takes a
+ * socket away without a word. Where its address had several waiting, it is not known which is gone: those are not
+ * touched any more, and the library's own timer (10 s) ends them.
  */
 import type { Clock } from '../base/clock.ts';
 import type { ConnectionCensus } from './connection-census.ts';
@@ -37,29 +40,23 @@ import { UwsWaiting, type WaitingSocket } from './uws-waiting.ts';
 /** Milliseconds in which a refused peer may read its refusal before the connection is closed. */
 const LINGER_MS = 1000;
 /**
- * Milliseconds after which a socket that still seems to wait for its next request is one that went away unnamed: the
- * library ends those that are open after 10 s, looking every 4 s.
+ * Milliseconds after which a socket that still seems to wait for its next request went away unnamed, and a parked request
+ * has no socket any more: the library ends those that are open after 10 s, looking every 4 s.
  */
-const FORGET_MS = 30_000;
+const FORGET_MS = 20_000;
 /** Colon, space and line break of a header line. */
 const LINE_EXTRA_BYTES = 4;
-const NOTHING = new Uint8Array(0);
-
-/** A connection that has a request to receive in time. */
-interface Expiring {
-  expire(): void;
-}
 
 /** A TCP connection while it speaks HTTP. */
-class HttpSocket implements ExchangeOwner, Expiring, WaitingSocket {
+class HttpSocket implements ExchangeOwner, WaitingSocket {
   readonly address: string;
   /** A response object that stays valid as long as the connection speaks HTTP. */
   readonly response: UwsResponse;
   /** Above a limit: its first request is answered with 503. */
   readonly isExcess: boolean;
+  /** Undefined while it waits for a request. */
   exchange: UwsExchange | undefined = undefined;
   lossesBefore = 0;
-  isGone = false;
   readonly aborted: () => void;
   readonly data: (chunk: ArrayBuffer, isLast: boolean) => void;
   private readonly http: UwsHttp;
@@ -70,7 +67,7 @@ class HttpSocket implements ExchangeOwner, Expiring, WaitingSocket {
     this.response = response;
     this.isExcess = isExcess;
     this.aborted = () => http.gone(this);
-    this.data = (chunk, isLast) => http.data(this, chunk, isLast);
+    this.data = (chunk, isLast) => http.data(this, new Uint8Array(chunk), isLast);
   }
 
   received(): void {
@@ -79,43 +76,6 @@ class HttpSocket implements ExchangeOwner, Expiring, WaitingSocket {
 
   respond(exchange: UwsExchange, response: HttpResponse): void {
     this.http.respond(this, exchange, response);
-  }
-
-  expire(): void {
-    this.http.expire(this);
-  }
-}
-
-/** A request whose socket is not known, with the connection that it is on. */
-class AloneRequest implements ExchangeOwner, Expiring {
-  private readonly http: UwsHttp;
-  private readonly exchange: UwsExchange;
-  private isGone = false;
-
-  constructor(http: UwsHttp, exchange: UwsExchange) {
-    this.http = http;
-    this.exchange = exchange;
-    exchange.owner = this;
-  }
-
-  received(): void {
-    this.http.received(this);
-  }
-
-  respond(exchange: UwsExchange, response: HttpResponse): void {
-    exchange.write(response, 'close');
-    this.gone();
-  }
-
-  expire(): void {
-    this.http.tooSlow(this.exchange);
-  }
-
-  gone(): void {
-    if (this.isGone) return;
-    this.isGone = true;
-    this.exchange.abort();
-    this.http.goneAlone(this, this.exchange.head.remoteAddress);
   }
 }
 
@@ -126,11 +86,14 @@ export class UwsHttp {
   private readonly statistics: FrontDoorStatistics;
   private readonly census: ConnectionCensus;
   private readonly waiting: UwsWaiting<HttpSocket> = new UwsWaiting();
-  private readonly deadlines: DeadlineQueue<Expiring>;
-  private readonly lingering: DeadlineQueue<HttpSocket>;
+  /** Sockets whose request has to be complete in time. */
+  private readonly deadlines: DeadlineQueue<HttpSocket>;
+  /** Sockets between two requests. */
   private readonly idle: DeadlineQueue<HttpSocket>;
-  /** The request whose socket is about to be known. */
+  private readonly lingering: DeadlineQueue<HttpSocket>;
   private arriving: UwsExchange | undefined = undefined;
+  private readonly parked: Map<string, UwsExchange> = new Map();
+  private readonly parkedTimes: DeadlineQueue<UwsExchange>;
   /** HTTP connections closed so far: tells whether a call closed one. */
   private closedCount = 0;
 
@@ -145,35 +108,51 @@ export class UwsHttp {
     this.statistics = statistics;
     this.census = census;
     const { requestTimeoutMs } = options.limits;
-    this.deadlines = new DeadlineQueue(clock, requestTimeoutMs, (item) => item.expire());
-    this.lingering = new DeadlineQueue(clock, LINGER_MS, (socket) => socket.response.close());
+    this.deadlines = new DeadlineQueue(clock, requestTimeoutMs, (socket) => this.expire(socket));
     this.idle = new DeadlineQueue(clock, FORGET_MS, (socket) => this.waiting.delete(socket));
+    this.lingering = new DeadlineQueue(clock, LINGER_MS, (socket) => socket.response.close());
+    this.parkedTimes = new DeadlineQueue(clock, FORGET_MS, ({ head }) => {
+      this.parked.delete(head.remoteAddress);
+    });
     app.filter((response, change) => this.connection(response, change));
-    app.any('/*', (response, request) => this.request(response, request));
+    app.any('/*', (response, request) => this.arrive(response, readHead(response, request)));
   }
 
   stop(): void {
-    this.deadlines.stop();
-    this.lingering.stop();
-    this.idle.stop();
+    for (const queue of [this.deadlines, this.idle, this.lingering, this.parkedTimes]) queue.stop();
   }
 
-  /**
-   * A waiting socket of this address stops being one without a callback of its own: it is upgraded, or served alone.
-   * @returns whether its connection is above a limit
-   */
-  takeAway(address: string): boolean {
+  /** Is the socket of this address that is in a callback of the library above a limit? */
+  isExcess(address: string): boolean {
+    return this.waiting.only(address)?.isExcess ?? this.census.isOver(address);
+  }
+
+  /** A socket of this address that waited is a WebSocket from now on. */
+  upgraded(address: string): void {
     const socket = this.waiting.lose(address);
-    if (socket === undefined) return this.census.isOver(address);
+    if (socket === undefined) return;
     this.deadlines.delete(socket);
     this.idle.delete(socket);
-    return socket.isExcess;
+  }
+
+  /** A request whose socket is not known yet. @param refused - what to answer, where that is decided already */
+  arrive(response: UwsResponse, head: RequestHead, refused?: HttpResponse): void {
+    const left = this.arriving;
+    if (left?.isChunked === true) {
+      this.parked.set(left.head.remoteAddress, left);
+      this.parkedTimes.add(left);
+    }
+    this.arriving = undefined;
+    const exchange = new UwsExchange(head, response, this.options, this.statistics, refused);
+    const length = contentLengthOf(head);
+    // Announced as empty but cut in pieces, or as nonsense, it may get no onData ever; the socket is closed in time then.
+    const isSure = length !== undefined && (length > 0 || !head.headers.has('content-length'));
+    if (isSure || !this.parked.has(head.remoteAddress)) this.arriving = exchange;
+    else response.close();
   }
 
   /** The library said that this socket is closed. */
   gone(socket: HttpSocket): void {
-    if (socket.isGone) return;
-    socket.isGone = true;
     this.waiting.delete(socket);
     this.deadlines.delete(socket);
     this.idle.delete(socket);
@@ -182,18 +161,19 @@ export class UwsHttp {
     socket.exchange?.abort();
   }
 
-  goneAlone(alone: AloneRequest, address: string): void {
-    this.deadlines.delete(alone);
-    this.census.leave(address);
-  }
-
-  data(socket: HttpSocket, chunk: ArrayBuffer, isLast: boolean): void {
+  data(socket: HttpSocket, chunk: Uint8Array, isLast: boolean): void {
+    if (socket.exchange?.isDone === true) {
+      // Its last response is sent. A request of known length that just arrived is its own.
+      if (this.arriving?.isChunked === false) this.arriving = undefined;
+      if (isLast) socket.response.close();
+      return;
+    }
     if (socket.exchange === undefined) this.join(socket);
-    socket.exchange?.receive(new Uint8Array(chunk), isLast);
+    socket.exchange?.receive(chunk, isLast);
   }
 
-  received(item: Expiring): void {
-    this.deadlines.delete(item);
+  received(socket: HttpSocket): void {
+    this.deadlines.delete(socket);
   }
 
   respond(socket: HttpSocket, exchange: UwsExchange, response: HttpResponse): void {
@@ -207,32 +187,14 @@ export class UwsHttp {
       this.gone(socket);
       return;
     }
-    // A sent response takes the callbacks off the connection.
+    // The response took them off the connection.
     socket.response.onAborted(socket.aborted);
+    socket.response.onData(socket.data);
     if (after === 'linger') this.lingering.add(socket);
     if (after !== 'keep-alive') return;
-    socket.response.onData(socket.data);
     socket.exchange = undefined;
     this.waiting.add(socket);
     this.idle.add(socket);
-  }
-
-  expire(socket: HttpSocket): void {
-    if (socket.exchange !== undefined) {
-      this.tooSlow(socket.exchange);
-      return;
-    }
-    const isCertain = this.waiting.isCertain(socket);
-    this.waiting.delete(socket);
-    if (!isCertain) return;
-    this.statistics.requestTimeouts += 1;
-    socket.response.close();
-  }
-
-  tooSlow(exchange: UwsExchange): void {
-    if (!exchange.isReceiving) return;
-    this.statistics.requestTimeouts += 1;
-    exchange.refuse(refuseSlowRequest(this.options.limits.requestTimeoutMs));
   }
 
   private connection(response: UwsResponse, change: number): void {
@@ -254,51 +216,48 @@ export class UwsHttp {
     this.waiting.add(socket);
   }
 
-  private request(response: UwsResponse, request: UwsRequest): void {
-    const head = readHead(response, request);
-    const exchange = new UwsExchange(head, response, this.options, this.statistics);
-    const contentLength = contentLengthOf(head);
-    const isEmpty = contentLength === 0 && head.headers.has('content-length');
-    if (contentLength !== undefined && !Number.isNaN(contentLength) && !isEmpty) {
-      this.arriving = exchange;
-      return;
-    }
-    const isExcess = this.takeAway(head.remoteAddress);
-    const alone = new AloneRequest(this, exchange);
-    this.deadlines.add(alone);
-    response.onAborted(() => alone.gone());
-    response.onData((chunk, isLast) => exchange.receive(new Uint8Array(chunk), isLast));
-    const refused = this.refuse(head, isExcess);
-    if (refused !== undefined) exchange.refuse(refused);
-    else if (isEmpty) exchange.receive(NOTHING, true);
-  }
-
   /** The socket learns its request. */
   private join(socket: HttpSocket): void {
-    const exchange = this.arriving;
-    this.arriving = undefined;
-    if (exchange === undefined || exchange.head.remoteAddress !== socket.address) return;
+    const { address } = socket;
+    let exchange = this.arriving;
+    if (exchange?.head.remoteAddress === address) {
+      this.arriving = undefined;
+    } else {
+      exchange = this.parked.get(address);
+      if (exchange === undefined) return;
+      this.parked.delete(address);
+      this.parkedTimes.delete(exchange);
+    }
     socket.exchange = exchange;
     exchange.owner = socket;
     this.waiting.delete(socket);
     this.idle.delete(socket);
     // The first request has to be there in time since the connection opened, a later one since its head arrived.
     if (!this.deadlines.has(socket)) this.deadlines.add(socket);
-    const refused = this.refuse(exchange.head, socket.isExcess);
+    const refused = exchange.refused ?? this.refuse(exchange.head, socket.isExcess);
     if (refused !== undefined) exchange.refuse(refused);
   }
 
   private refuse(head: RequestHead, isExcess: boolean): HttpResponse | undefined {
     if (isExcess) return refuseConnection();
-    // A WebSocket at the right path does not come here, unless its handshake is wrong.
-    if (isWebSocketUpgrade(head)) {
-      const refused = refuseUpgrade(head, this.options);
-      if (refused !== undefined) {
-        this.statistics.upgradesRefused += 1;
-        return refused;
-      }
+    // Those with a right handshake do not come here.
+    const refused = isWebSocketUpgrade(head) ? refuseUpgrade(head, this.options) : undefined;
+    if (refused !== undefined) this.statistics.upgradesRefused += 1;
+    return refused ?? refuseHead(head, this.options.limits.httpBodyBytesMax);
+  }
+
+  private expire(socket: HttpSocket): void {
+    const { exchange } = socket;
+    if (exchange === undefined) {
+      const isCertain = this.waiting.isCertain(socket);
+      this.waiting.delete(socket);
+      if (!isCertain) return;
+      this.statistics.requestTimeouts += 1;
+      socket.response.close();
+    } else if (exchange.isReceiving) {
+      this.statistics.requestTimeouts += 1;
+      exchange.refuse(refuseSlowRequest(this.options.limits.requestTimeoutMs));
     }
-    return refuseHead(head, this.options.limits.httpBodyBytesMax);
   }
 }
 

@@ -38,19 +38,23 @@ export class UwsWaiting<Socket extends WaitingSocket> {
     return waiting?.sockets.has(socket) === true && waiting.losses === socket.lossesBefore;
   }
 
+  /** The socket of this address that waits, where it is the only one. */
+  only(address: string): Socket | undefined {
+    const waiting = this.byAddress.get(address);
+    if (waiting === undefined || waiting.sockets.size > 1) return undefined;
+    const [only] = waiting.sockets;
+    return only;
+  }
+
   /**
    * One socket of this address does not wait any more, without having said which.
    * @returns the socket, where only one waited; then it is deleted
    */
   lose(address: string): Socket | undefined {
+    const only = this.only(address);
     const waiting = this.byAddress.get(address);
-    if (waiting === undefined) return undefined;
-    if (waiting.sockets.size > 1) {
-      waiting.losses += 1;
-      return undefined;
-    }
-    const [only] = waiting.sockets;
-    this.byAddress.delete(address);
+    if (only !== undefined) this.byAddress.delete(address);
+    else if (waiting !== undefined) waiting.losses += 1;
     return only;
   }
 }

@@ -107,11 +107,6 @@ export class WsConnection implements WebSocketConnection, WatchedConnection {
     if (!this.isEnded) this.library.ping();
   }
 
-  /** Ends the TCP connection of a WebSocket that is closed, whether or not the peer has answered. */
-  terminate(): void {
-    this.library.terminate();
-  }
-
   private message(data: RawData, isBinary: boolean): void {
     if (this.isEnded) return;
     this.isActive = true;

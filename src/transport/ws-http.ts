@@ -159,6 +159,7 @@ export class WsHttp {
 
   /** Node could not read the request, or did not get it in time. */
   private badRequest(error: Error, socket: Socket): void {
+    if (this.refused.has(socket)) return;
     const { code } = error as { readonly code?: string };
     if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
       this.statistics.requestTimeouts += 1;
@@ -169,7 +170,7 @@ export class WsHttp {
     } else if (code?.startsWith('HPE_') === true) {
       this.statistics.requestsRefused += 1;
       this.refuse(socket, refusal('BAD_FRAME', 'the bytes are not an HTTP request'));
-    } else if (!this.refused.has(socket)) {
+    } else {
       socket.destroy();
     }
   }

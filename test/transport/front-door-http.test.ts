@@ -132,18 +132,35 @@ for (const [transport, skip] of await transportsHere()) {
       const head = 'POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n';
       const whole = await exchange(door.port, `${head}5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n`);
       assert.equal(seenBy(whole).body, 'hello world');
-      // Several from one address that have sent no chunk yet, among connections that have sent nothing.
       const silent = await new RawPeer(door.port).connected();
-      const peers = Array.from({ length: 5 }, () => new RawPeer(door.port));
-      for (const peer of peers) await peer.send(head);
-      for (const [index, peer] of peers.entries()) {
-        for (const part of [`${index}\r\n`, 'x'.repeat(index), '\r\n', '0\r\n\r\n']) {
-          if (index > 0 || part === '0\r\n\r\n') await peer.send(part);
-        }
-        assert.equal(seenBy((await peer.responses())[0]).body, 'x'.repeat(index));
-        peer.destroy();
+      const peer = new RawPeer(door.port);
+      for (let round = 1; round <= 3; round += 1) {
+        const body = 'x'.repeat(round);
+        for (const part of [head, `${round}\r\n`, body, '\r\n', '0\r\n\r\n']) await peer.send(part);
+        assert.equal(seenBy((await peer.responses(round))[round - 1]).body, body);
       }
       silent.destroy();
+      peer.destroy();
+      await until(() => door.connectionCount === 0);
+      await door.close();
+    });
+
+    it('in chunks may wait for its first one; on uws one at a time from an address', async () => {
+      const { door } = await openTestDoor(transport);
+      const head = 'POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n';
+      const first = new RawPeer(door.port);
+      await first.send(head);
+      await until(() => door.connectionCount === 1);
+      const second = new RawPeer(door.port);
+      await second.send(head);
+      if (transport === 'uws') await second.closed();
+      // Requests of other kinds are not affected, and the first goes on.
+      assert.equal((await exchange(door.port, 'GET /g HTTP/1.1\r\nHost: a\r\n\r\n')).status, 200);
+      for (const peer of transport === 'uws' ? [first] : [second, first]) {
+        await peer.send('2\r\nab\r\n0\r\n\r\n');
+        assert.equal(seenBy((await peer.responses())[0]).body, 'ab');
+        peer.destroy();
+      }
       await until(() => door.connectionCount === 0);
       await door.close();
     });
@@ -304,6 +321,29 @@ for (const [transport, skip] of await transportsHere()) {
       door.stopListening();
       await first.send('b');
       assert.match(await first.closed(), /^HTTP\/1\.1 200 /);
+      await door.close();
+    });
+  });
+
+  describe(`pipelined requests on ${transport}`, { skip, concurrency: true }, () => {
+    // `ws` answers them in order; uWebSockets.js closes the connection when the first is not answered yet.
+    it('are answered in order, or their connection is closed', async () => {
+      const { door } = await openTestDoor(transport);
+      const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+      const pairs = [
+        [get('/a'), get('/b')],
+        [upgradeRequest('/nowhere'), get('/b')],
+        ['POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n', get('/b')],
+        [get('/a'), 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'],
+      ];
+      for (const pair of pairs) {
+        const peer = new RawPeer(door.port);
+        await peer.send(pair.join(''));
+        await peer.responses(transport === 'ws' && pair === pairs[0] ? 2 : 1);
+        peer.destroy();
+      }
+      await until(() => door.connectionCount === 0);
+      assert.equal((await exchange(door.port, get('/alive'))).status, 200);
       await door.close();
     });
   });

@@ -59,6 +59,27 @@ for (const [transport, skip] of await transportsHere()) {
       await door.close();
     });
 
+    it('knows the address of its peer, written the same way on IPv4 and IPv6', async (t) => {
+      const isV6 = await openTestDoor(transport, { host: '::1' }).then(
+        ({ door }) => door.close().then(() => true),
+        () => false,
+      );
+      if (!isV6) t.diagnostic('there is no IPv6 here');
+      const pairs = isV6
+        ? [
+            ['::1', '::1'],
+            ['::', '127.0.0.1'],
+            ['::', '::1'],
+          ]
+        : [];
+      for (const [host, peerHost] of [['0.0.0.0', '127.0.0.1'], ...pairs]) {
+        const { door, handler } = await openTestDoor(transport, { host: host as string });
+        await new RawWebSocket(door.port, peerHost).open();
+        assert.equal(handler.last.remoteAddress, peerHost);
+        await door.close();
+      }
+    });
+
     it('hands on nothing before the last fragment, and the whole then', async () => {
       const { door, handler } = await openTestDoor(transport);
       const peer = await new RawWebSocket(door.port).open();
