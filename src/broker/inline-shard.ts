@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import { FlusherAgent } from '../commit/flusher-agent.ts';
 import type { LogMemory } from '../log/log-memory.ts';
 import { MemoryStorage } from '../log/memory-storage.ts';
-import { readStoredBatch } from '../log/run-side-job.ts';
+import { readStoredBatch } from '../log/stored-read.ts';
 import { LATENCY_HISTOGRAM_BYTES, LatencyHistogram } from '../observe/latency-histogram.ts';
 import type { ShardMetadata } from '../protocol/shard-control.ts';
 import { InlineJobs } from '../shard/inline-jobs.ts';

@@ -6,8 +6,9 @@ import { move, transferableSymbol, valueSymbol } from 'piscina';
 import type { ErrorCode } from '../base/error-codes.ts';
 import { toSluiceError } from '../base/errors.ts';
 import { FileStorage } from '../log/file-storage.ts';
-import { checkStoredBatch, readExtents, runSideJob } from '../log/run-side-job.ts';
+import { runSideJob } from '../log/run-side-job.ts';
 import type { SideJob } from '../log/side-job.ts';
+import { checkStoredBatch, readExtents } from '../log/stored-read.ts';
 
 /** One batch to read. */
 export type ColdExtent = { readonly position: number; readonly bytes: number };

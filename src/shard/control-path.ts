@@ -1,4 +1,5 @@
 /** The rare requests, as JSON: metadata, subscriptions, status. Answers of those that write wait for their records. */
+import type { ErrorCode } from '../base/error-codes.ts';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { ConsumeQueue } from '../log/consume-queue.ts';
 import type { SideJobResult } from '../log/side-job.ts';
@@ -31,7 +32,8 @@ export type ControlReply = {
 
 /** `later`: the result comes by `finish`. `written`: it waits for the log. */
 type Answer = { readonly result: unknown } | { readonly written: unknown } | 'later';
-type Finish = (result: unknown) => void;
+/** Sends the answer that was waited for: a result, or the error of the side job that should have found it. */
+type Finish = (result: unknown, error?: SideJobResult['error']) => void;
 type RequestOf<Op extends ShardControlRequest['op']> = Extract<ShardControlRequest, { op: Op }>;
 
 export class ControlPath {
@@ -63,7 +65,12 @@ export class ControlPath {
     const { bytes, view } = port.requests;
     const session = view.getUint32(at + envelope.CONTROL_SESSION, true);
     const correlation = view.getUint32(at + envelope.CONTROL_CORRELATION, true);
-    const finish: Finish = (result) => this.send(() => port.control(session, correlation, result));
+    const fail = (code: ErrorCode, text: string): void =>
+      this.send(() => port.failed(session, correlation, envelope.REQUEST_CONTROL, code, text));
+    const finish: Finish = (result, error) => {
+      if (error !== undefined) fail(error.code, error.message);
+      else this.send(() => port.control(session, correlation, result));
+    };
     try {
       const request = JSON.parse(
         readText(bytes, at + envelope.CONTROL_JSON, at + length),
@@ -74,7 +81,7 @@ export class ControlPath {
       else this.replies.push({ port: portIndex, session, correlation, result: answer.written });
     } catch (error) {
       const { code, message } = toSluiceError(error);
-      this.send(() => port.failed(session, correlation, envelope.REQUEST_CONTROL, code, message));
+      fail(code, message);
     }
   }
 
@@ -239,7 +246,7 @@ export class ControlPath {
       segmentBytes: config.segmentBytes,
       chunkBytes: chunkBytesOf(config),
     } as const;
-    this.context.submit(job, (result) => finish(this.locations(result)[0] ?? null));
+    this.context.submit(job, (result) => finish(this.locations(result)[0] ?? null, result.error));
     return 'later';
   }
 
@@ -264,7 +271,7 @@ export class ControlPath {
       segmentBytes: config.segmentBytes,
       chunkBytes: chunkBytesOf(config),
     } as const;
-    this.context.submit(job, (result) => finish(this.locations(result)));
+    this.context.submit(job, (result) => finish(this.locations(result), result.error));
     return 'later';
   }
 

@@ -1,7 +1,9 @@
 /** A client and a fake broker for one test, and waiting on state. Everything is closed when the test ends. */
 import { setImmediate } from 'node:timers/promises';
 import type { Client } from '../client/client.ts';
-import { connect } from '../client/node.ts';
+import { connectWith } from '../client/connect.ts';
+import { nodeRuntime } from '../client/node.ts';
+import type { ClientRuntime } from '../client/runtime.ts';
 import type { ConnectOptions, StatusEvent } from '../client/types.ts';
 import { FakeBroker } from './fake-broker.ts';
 
@@ -15,16 +17,20 @@ export type ClientRig = {
 export async function withClient(
   body: (rig: ClientRig) => Promise<void>,
   options: Partial<ConnectOptions> = {},
+  runtime: Partial<ClientRuntime> = {},
 ): Promise<void> {
   const broker = await FakeBroker.start();
   const events: StatusEvent[] = [];
-  const client = await connect({
-    servers: broker.url,
-    reconnectMinMs: 1,
-    reconnectMaxMs: 5,
-    onStatus: (event) => events.push(event),
-    ...options,
-  });
+  const client = await connectWith(
+    { ...nodeRuntime(), ...runtime },
+    {
+      servers: broker.url,
+      reconnectMinMs: 1,
+      reconnectMaxMs: 5,
+      onStatus: (event) => events.push(event),
+      ...options,
+    },
+  );
   try {
     await body({ broker, client, events });
   } finally {

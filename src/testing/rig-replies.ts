@@ -5,8 +5,8 @@
 import { getU64 } from '../base/bytes.ts';
 import { type ErrorCode, errorCodeOf } from '../base/error-codes.ts';
 import { SluiceError } from '../base/errors.ts';
-import { readStoredBatch } from '../log/run-side-job.ts';
 import type { Storage } from '../log/storage.ts';
+import { readStoredBatch } from '../log/stored-read.ts';
 import type { TailWindow } from '../log/tail-window.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';

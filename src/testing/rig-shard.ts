@@ -5,8 +5,8 @@
 import type { ShardPort, ShardState } from '../acceptor/shard-port.ts';
 import { KIB } from '../base/units.ts';
 import { FlusherAgent } from '../commit/flusher-agent.ts';
-import { readStoredBatch } from '../log/run-side-job.ts';
 import type { Storage } from '../log/storage.ts';
+import { readStoredBatch } from '../log/stored-read.ts';
 import type { ShardMetadata } from '../protocol/shard-control.ts';
 import { InlineJobs } from '../shard/inline-jobs.ts';
 import { openShard } from '../shard/open-shard.ts';

@@ -33,6 +33,8 @@ export type SimMessage = {
   end: number;
   /** The last answer was a definite refusal. */
   isRefused: boolean;
+  /** Monotonic time it was made, which is before it was first sent. */
+  readonly madeAtMs: number;
   /** Monotonic time of the first ack; -1 without. */
   ackedAtMs: number;
   /** On the disk for certain: no later fault may take it. */
@@ -56,14 +58,20 @@ export class MessageLedger {
   private nextNumber = 1;
 
   /** A message that nobody has sent yet. @param bodyBytes - at least some 12 */
-  create(topic: string, producer: string, tag: string, bodyBytes: number): SimMessage {
+  create(
+    topic: string,
+    producer: string,
+    tag: string,
+    bodyBytes: number,
+    madeAtMs: number,
+  ): SimMessage {
     const id = `m${this.nextNumber}`;
     this.nextNumber += 1;
     const start = (this.nextNumber * 7919) % 8192;
     const body = `${id} ${FILLER.slice(start, start + bodyBytes)}`.slice(0, bodyBytes);
     const crc = crcOf(body);
     const message: SimMessage = {
-      ...{ id, topic, producer, tag, body, crc, q: -1, off: -1, locator: -1, end: 0 },
+      ...{ id, topic, producer, tag, body, crc, q: -1, off: -1, locator: -1, end: 0, madeAtMs },
       ...{ ackedAtMs: -1, isRefused: false, isDurable: false, excuse: undefined },
     };
     this.messages.set(id, message);

@@ -188,8 +188,9 @@ export class SimProducers {
     id: string,
   ): SimBatch {
     const { ledger, prng, sizes } = this.world;
+    const nowMs = this.world.clock.monotonicMs();
     const messages = bodySizes(prng, sizes, this.world.bodyBytesMax).map((bytes) =>
-      ledger.create(topic.name, producer, TAGS[prng.integer(TAGS.length)] as string, bytes),
+      ledger.create(topic.name, producer, TAGS[prng.integer(TAGS.length)] as string, bytes, nowMs),
     );
     return ledger.encode(messages, id, sequence, epoch);
   }

@@ -154,8 +154,8 @@ class SimRun {
     for (const [offset, message] of world.ledger.queue(topic, q)) {
       if (offset >= minOffset || message.excuse !== undefined) continue;
       const isByTime = retentionBytes === null && !world.hasWallJumped;
-      const ageMs = nowMs - message.ackedAtMs;
-      const isEarly = message.ackedAtMs >= 0 && ageMs < (retentionMs ?? 0);
+      const ageMs = nowMs - message.madeAtMs;
+      const isEarly = ageMs < (retentionMs ?? 0);
       if (isByTime && isEarly && !world.hasBeenFull)
         throw new Error(`${message.id} was let go after ${ageMs} ms, promised were ${retentionMs}`);
       message.excuse = 'retention';
