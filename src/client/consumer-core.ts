@@ -2,8 +2,8 @@
  * The works of a consumer: subscribes, and again on each new connection; checks and queues deliveries; gives credit
  * back as messages are settled. `consumer.ts` is what users see of it. Browser-safe.
  *
- * Credit: the broker may have `credit` messages with us unsettled. A settled message gives one back, in lots of a
- * quarter, so that the broker never waits while three quarters are settled.
+ * Credit: at most `credit` messages are here unsettled. A settled message gives one back; they are told to the broker in
+ * lots of a quarter, and at once when a reader waits.
  */
 import type { CancelTimer } from '../base/clock.ts';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
@@ -70,6 +70,8 @@ export class ConsumerCore implements LinkMember {
 
   /** Resolves with the next change: a delivery, a settlement, a subscription, the end. */
   changed(): Promise<void> {
+    // Somebody waits who may hold the rest of the credit unsettled: the odd few are needed now.
+    this.sendCredit();
     this.change ??= new Promise((resolve) => {
       this.wakeAll = resolve;
     });
@@ -109,10 +111,8 @@ export class ConsumerCore implements LinkMember {
   async close(): Promise<void> {
     this.stop();
     if (this.isShut) return;
-    const { collector, subscription, connection } = this;
-    if (collector !== undefined) await collector.settled();
-    if (subscription !== undefined && connection === this.connection)
-      connection?.notify({ op: 'unsubscribe', subscription });
+    await this.collector?.settled();
+    await this.unsubscribe();
     this.shut(new SluiceError('CLOSED', 'the consumer is closed'));
   }
 
@@ -141,7 +141,7 @@ export class ConsumerCore implements LinkMember {
     this.collector?.end(error);
     this.collector = undefined;
     this.creditBack = 0;
-    for (const { delivery } of this.queue.clear()) delivery.abandon();
+    this.queue.clear();
     // Leases end with their connection: what was given out is not ours any more.
     this.takenCount = 0;
     this.wake();
@@ -161,7 +161,7 @@ export class ConsumerCore implements LinkMember {
       if (queued.deadlineMs > this.link.runtime.clock.monotonicMs()) return queued;
       // It waited here longer than its lease: somebody else has it by now, or will.
       this.queue.shift();
-      this.giveBack(queued.delivery.abandon());
+      this.giveBack(queued.delivery.dropUntaken());
     }
   }
 
@@ -247,6 +247,20 @@ export class ConsumerCore implements LinkMember {
     this.wake();
   }
 
+  /** Resolves when the broker has taken back what is not settled, or is gone. */
+  private unsubscribe(): Promise<void> {
+    return new Promise((resolve) => {
+      const { connection, subscription } = this;
+      const done = (): void => resolve();
+      if (connection === undefined || subscription === undefined) done();
+      else
+        connection.request(
+          { op: 'unsubscribe', subscription },
+          { receipt: done, answer: done, refuse: done, lost: done },
+        );
+    });
+  }
+
   private subscribeRefused(connection: Connection, error: SluiceError): void {
     if (!error.retryable) {
       this.closed(error);
@@ -277,15 +291,18 @@ export class ConsumerCore implements LinkMember {
 
   private giveBack(messageCount: number): void {
     this.creditBack += messageCount;
+    if (this.creditBack >= this.settings.credit / CREDIT_LOTS) this.sendCredit();
+  }
+
+  private sendCredit(): void {
     const { subscription, connection } = this;
-    const lot = Math.max(1, Math.floor(this.settings.credit / CREDIT_LOTS));
-    if (this.creditBack < lot || subscription === undefined) return;
+    if (this.creditBack === 0 || subscription === undefined) return;
     connection?.notify({ op: 'credit', subscription, more: this.creditBack });
     this.creditBack = 0;
   }
 
   private dropQueued(): void {
-    for (const { delivery } of this.queue.clear()) this.giveBack(delivery.abandon());
+    for (const { delivery } of this.queue.clear()) this.giveBack(delivery.dropUntaken());
   }
 
   private shut(error: SluiceError): void {

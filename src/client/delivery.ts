@@ -191,11 +191,11 @@ export class Delivery implements Iterable<Message> {
     return this.#owner.collector.extend(this.#rangeAt(index), leaseMs);
   }
 
-  /** Forgets the messages without a word to the broker: their lease is over. @returns how many there were. @package */
-  abandon(): number {
-    const count = this.#openCount;
-    this.#openCount = 0;
-    this.#open = new Uint8Array(this.#endIndex - this.#firstIndex);
+  /** Forgets the messages that nobody has taken, without a word to the broker. @returns how many they were. @package */
+  dropUntaken(): number {
+    let count = 0;
+    for (; this.#cursorIndex < this.#endIndex; this.#cursorIndex += 1)
+      if (this.#take(this.#cursorIndex)) count += 1;
     return count;
   }
 
@@ -233,7 +233,8 @@ export class Delivery implements Iterable<Message> {
     this.#eachRun((queueOffset, runCount) => {
       settlement = settle(queueOffset, runCount);
     });
-    this.abandon();
+    this.#openCount = 0;
+    this.#open = new Uint8Array(this.#endIndex - this.#firstIndex);
     this.#owner.onSettled(count);
     return settlement;
   }

@@ -117,6 +117,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
       // It was full and is on its way: without a key another queue has its turn.
       lane = route.laneOf(record.key);
     }
+    this.nowMs = this.runtime.clock.epochMs();
     return lane.begin(record, size, this.nowMs);
   };
 
@@ -260,7 +261,6 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
         SEND_HEADER_BYTES,
         this.runtime.crc32,
       );
-    this.nowMs = this.runtime.clock.epochMs();
     const batch = new ProducerBatch(lane, builder, bytes, this.runtime.clock.monotonicMs());
     this.adopt(batch);
     this.buildingLanes.add(lane);

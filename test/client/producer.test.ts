@@ -151,13 +151,14 @@ describe('send', () => {
       broker.react = () => 'hold-answer';
       const producer = client.producer();
       const controller = new AbortController();
-      const aborted = producer.send({ topic: 't', body: 1 }, { signal: controller.signal });
-      const late = producer.send({ topic: 't', body: 2 }, { timeoutMs: 5 });
+      const { signal } = controller;
+      const aborted = rejection(producer.send({ topic: 't', body: 1 }, { signal }));
+      const late = rejection(producer.send({ topic: 't', body: 2 }, { timeoutMs: 5 }));
       const good = producer.send({ topic: 't', body: 3 });
       await until(() => broker.sends.length === 1);
       controller.abort(new Error('enough'));
-      assert.equal(((await rejection(aborted)) as Error).message, 'enough');
-      assert.equal(codeOf(await rejection(late)), 'TIMEOUT');
+      assert.equal(((await aborted) as Error).message, 'enough');
+      assert.equal(codeOf(await late), 'TIMEOUT');
       broker.react = () => 'store';
       broker.release();
       assert.equal((await good).queueOffset, 2);
