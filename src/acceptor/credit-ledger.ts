@@ -22,9 +22,9 @@ export class CreditLedger {
   credit: number;
   private readonly grants: readonly Grant[];
   private readonly tell: FlowTeller;
-  /** Shards that were refused for want of credit and not served since. */
+  /** Shards that were refused for want of credit and not served since, the longest first. */
   private readonly owed = new Set<number>();
-  /** How often somebody who is not owed still steps back: once for each time that credit comes. */
+  /** How often somebody still steps back for one who has waited longer, until credit comes again. */
   private yields = 0;
   private holds = 0;
 
@@ -61,11 +61,13 @@ export class CreditLedger {
 
   /**
    * Should this shard let another one go first, that came away empty before? With less credit than shards the quickest
-   * would be served for ever. It happens once for each `add`, so that nobody waits for one who has nothing.
+   * would be served for ever. It happens a few times for each `add`, so that nobody waits for one who has nothing.
    */
   mustYield(shard: number): boolean {
-    const isScarce = this.credit < this.grants.length && this.owed.size > 0;
-    if (!isScarce || this.yields === 0 || this.owed.has(shard)) return false;
+    const isScarce = this.credit > 0 && this.credit < this.grants.length;
+    if (!isScarce || this.yields === 0 || this.owed.size === 0) return false;
+    const firstInLine = [...this.owed].slice(0, this.credit);
+    if (firstInLine.includes(shard)) return false;
     this.yields -= 1;
     return true;
   }
@@ -105,7 +107,7 @@ export class CreditLedger {
 
   add(more: number): void {
     this.credit = Math.min(CREDIT_MAX, this.credit + more);
-    this.yields = 1;
+    this.yields = this.grants.length - 1;
     if (this.isHeld) return;
     this.resumePaused();
     const outstanding = this.grants.reduce((sum, grant) => sum + grant.outstanding, 0);
