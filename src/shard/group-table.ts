@@ -13,6 +13,9 @@ import type { Subscription } from './subscription.ts';
 /** Delay that a group gives by itself: its back-off list. */
 export const DELAY_OF_GROUP = -1;
 
+/** Settled runs that are gathered before they become control records. */
+const UNLOGGED_MAX = 4096;
+
 export class GroupTable {
   readonly subscriptions: Map<number, Subscription> = new Map();
   /** Group queues that may have something to deliver. */
@@ -21,6 +24,7 @@ export class GroupTable {
   private readonly timed = new Set<GroupQueue>();
   /** Settled in this duty cycle and not in the log yet. */
   private readonly unlogged = new Map<GroupQueue, RangeSet>();
+  private unloggedCount = 0;
   private readonly context: ShardContext;
 
   constructor(context: ShardContext) {
@@ -111,6 +115,9 @@ export class GroupTable {
       this.unlogged.set(one, ranges);
     }
     ranges.add(start, end);
+    this.unloggedCount += 1;
+    // Not only at the end of the cycle: what waits is bounded by the bytes of the control records.
+    if (this.unloggedCount >= UNLOGGED_MAX) this.writeSettled();
   }
 
   /**
@@ -163,6 +170,8 @@ export class GroupTable {
   onTime(nowMs: number): void {
     for (const one of this.timed) {
       const next = one.nextTimerMs();
+      // What is due waits for an owner from here on, not for time: without this the thread would never sleep.
+      one.retries.peek(nowMs);
       if (next > nowMs) {
         if (next === Number.POSITIVE_INFINITY) this.timed.delete(one);
         continue;
@@ -179,21 +188,17 @@ export class GroupTable {
     return next;
   }
 
-  /** Puts what was settled into the duty cycle's control records. */
+  /** Puts what was settled into the control records. */
   writeSettled(): void {
     const { control } = this.context;
     for (const [one, ranges] of this.unlogged) {
       const runs: OffsetRange[] = ranges
         .runs()
         .map(([start, end]) => ({ start, count: end - start }));
-      if (!control.hasRoom(runs.length)) break;
       control.settled(one.groupId, one.topicId, one.queueId, runs);
-      this.unlogged.delete(one);
     }
-  }
-
-  get hasUnlogged(): boolean {
-    return this.unlogged.size > 0;
+    this.unlogged.clear();
+    this.unloggedCount = 0;
   }
 
   /** Forgets a group queue whose topic or group is gone. */
