@@ -3,6 +3,7 @@
  * goes back to the shard as if it had not been sent. Main thread, within a duty cycle or when a file was read.
  */
 import type { Clock } from '../base/clock.ts';
+import { KIB } from '../base/units.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
 import {
   SETTLE_ACK,
@@ -29,6 +30,8 @@ export type HandOverParts = {
   readonly wrote: (session: Session, bytes: number) => void;
 };
 
+const COPY_RECORDS_MIN = 4;
+const COPY_BYTES: number = 64 * KIB;
 const encoder = new TextEncoder();
 
 export class HandOver {
@@ -36,6 +39,7 @@ export class HandOver {
   private readonly reader = new BatchReader();
   /** Records that the filter leaves out, of the delivery being handed over. */
   private skipped: SettleRange[] = [];
+  private copy: Uint8Array = new Uint8Array(0);
 
   constructor(parts: HandOverParts) {
     this.parts = parts;
@@ -119,9 +123,10 @@ export class HandOver {
   private handMessages(
     subscription: Subscription,
     entry: DeliveryEntry,
-    stored: Uint8Array,
+    inPlace: Uint8Array,
   ): number {
     const { ledger, tags, sink } = subscription;
+    const stored = this.readable(inPlace, entry.count);
     const view = viewOf(stored);
     const storedAt = storedAtMs(view);
     let records = 0;
@@ -144,6 +149,19 @@ export class HandOver {
       }
     }
     return records;
+  }
+
+  /**
+   * The platform decodes no text from shared memory, so each would be copied by itself: with several records one copy of
+   * the batch is cheaper.
+   */
+  private readable(stored: Uint8Array, records: number): Uint8Array {
+    if (stored.buffer instanceof ArrayBuffer || records < COPY_RECORDS_MIN) return stored;
+    if (this.copy.length < stored.length)
+      this.copy = new Uint8Array(Math.max(COPY_BYTES, 2 ** Math.ceil(Math.log2(stored.length))));
+    const copy = this.copy.subarray(0, stored.length);
+    copy.set(stored);
+    return copy;
   }
 
   private skip(entry: DeliveryEntry, queueOffset: number): void {
