@@ -168,6 +168,7 @@ function createHttpServer(limits: FrontDoorLimits): Server {
 }
 
 function createWebSocketServer(limits: FrontDoorLimits): WebSocketServer {
+  // Not written into the call, because its types do not know the newer of these limits.
   const options = {
     noServer: true,
     clientTracking: false,

@@ -17,8 +17,8 @@
  *
  * For a request of known length the library calls onData in the same turn. For one in chunks it waits for the first of
  * them: `parked`, one per address, because two could not be told apart; the second connection is closed. An upgrade takes a
- * socket away without a word. Where its address had several waiting, it is not known which is gone: those are not
- * touched any more, and the library's own timer (10 s) ends them.
+ * socket away without a word. Where its address had several on which it could have come (`waiting`), it is not known which
+ * is gone: those are not touched any more, and the library's own timer (10 s) ends them.
  */
 import type { Clock } from '../base/clock.ts';
 import type { ConnectionCensus } from './connection-census.ts';
@@ -110,7 +110,7 @@ export class UwsHttp {
     const { requestTimeoutMs } = options.limits;
     this.deadlines = new DeadlineQueue(clock, requestTimeoutMs, (socket) => this.expire(socket));
     this.idle = new DeadlineQueue(clock, FORGET_MS, (socket) => this.waiting.delete(socket));
-    this.lingering = new DeadlineQueue(clock, LINGER_MS, (socket) => socket.response.close());
+    this.lingering = new DeadlineQueue(clock, LINGER_MS, (socket) => this.endLingering(socket));
     this.parkedTimes = new DeadlineQueue(clock, FORGET_MS, ({ head }) => {
       this.parked.delete(head.remoteAddress);
     });
@@ -153,6 +153,8 @@ export class UwsHttp {
 
   /** The library said that this socket is closed. */
   gone(socket: HttpSocket): void {
+    // Where no other socket waits, what is parked was its request.
+    if (this.waiting.only(socket.address) === socket) this.unpark(socket.address);
     this.waiting.delete(socket);
     this.deadlines.delete(socket);
     this.idle.delete(socket);
@@ -163,9 +165,10 @@ export class UwsHttp {
 
   data(socket: HttpSocket, chunk: Uint8Array, isLast: boolean): void {
     if (socket.exchange?.isDone === true) {
-      // Its last response is sent. A request of known length that just arrived is its own.
+      // A request of known length that just arrived is its own, and gets no answer any more.
       if (this.arriving?.isChunked === false) this.arriving = undefined;
-      if (isLast) socket.response.close();
+      socket.exchange.receive(chunk, isLast);
+      if (isLast) this.endReceived(socket);
       return;
     }
     if (socket.exchange === undefined) this.join(socket);
@@ -191,10 +194,24 @@ export class UwsHttp {
     socket.response.onAborted(socket.aborted);
     socket.response.onData(socket.data);
     if (after === 'linger') this.lingering.add(socket);
+    if (exchange.isReceived) this.waiting.add(socket);
     if (after !== 'keep-alive') return;
     socket.exchange = undefined;
-    this.waiting.add(socket);
     this.idle.add(socket);
+  }
+
+  /** The rest of a refused request is there: nobody would lose the response now. */
+  private endReceived(socket: HttpSocket): void {
+    // From here on the socket may be upgraded. It must not be closed within a callback for its data.
+    this.waiting.add(socket);
+    setImmediate(() => {
+      if (this.waiting.isCertain(socket)) socket.response.close();
+    });
+  }
+
+  private endLingering(socket: HttpSocket): void {
+    const isReceiving = socket.exchange?.isReceived === false;
+    if (isReceiving || this.waiting.isCertain(socket)) socket.response.close();
   }
 
   private connection(response: UwsResponse, change: number): void {
@@ -223,10 +240,8 @@ export class UwsHttp {
     if (exchange?.head.remoteAddress === address) {
       this.arriving = undefined;
     } else {
-      exchange = this.parked.get(address);
+      exchange = this.unpark(address);
       if (exchange === undefined) return;
-      this.parked.delete(address);
-      this.parkedTimes.delete(exchange);
     }
     socket.exchange = exchange;
     exchange.owner = socket;
@@ -236,6 +251,14 @@ export class UwsHttp {
     if (!this.deadlines.has(socket)) this.deadlines.add(socket);
     const refused = exchange.refused ?? this.refuse(exchange.head, socket.isExcess);
     if (refused !== undefined) exchange.refuse(refused);
+  }
+
+  private unpark(address: string): UwsExchange | undefined {
+    const exchange = this.parked.get(address);
+    if (exchange === undefined) return undefined;
+    this.parked.delete(address);
+    this.parkedTimes.delete(exchange);
+    return exchange;
   }
 
   private refuse(head: RequestHead, isExcess: boolean): HttpResponse | undefined {
