@@ -1,0 +1,10 @@
+#!/usr/bin/env node
+/** The `sluice` command: hands the words of the command line over and leaves with the exit code. */
+import { startTimer } from '../base/clock.ts';
+import { run } from './program.ts';
+
+/** Milliseconds that something left behind (an idle connection) may hold the process after the work is done. */
+const LINGER_MS_MAX = 2000;
+
+process.exitCode = await run(process.argv.slice(2));
+startTimer(LINGER_MS_MAX, () => process.exit());
