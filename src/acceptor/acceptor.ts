@@ -23,6 +23,7 @@ import { HttpRoutes } from './http-routes.ts';
 import { refusalBody } from './responder.ts';
 import { CLOSE_GOING_AWAY } from './session.ts';
 import { ShardLifecycle } from './shard-lifecycle.ts';
+import type { ShardLink } from './shard-link.ts';
 import type { ShardPort } from './shard-port.ts';
 import { WebSocketFront } from './web-socket-front.ts';
 
@@ -123,7 +124,7 @@ export class Acceptor implements WebSocketHandler {
       // Another shard first each time: where credit is scarce nobody is served last for ever.
       this.firstShard = (this.firstShard + 1) % links.length;
       for (let step = 0; step < links.length; step += 1)
-        work += core.replies.drain(core.links.get((this.firstShard + step) % links.length), limit);
+        work += this.drainLink(core.links.get((this.firstShard + step) % links.length), limit);
       work += core.polls.answerFed();
     } finally {
       core.outbox.flush();
@@ -139,8 +140,9 @@ export class Acceptor implements WebSocketHandler {
   hasWork(): boolean {
     const { links, backPressure } = this.core;
     return (
-      links.all.some((link) => link.canFlush || !link.port.replies.isEmpty()) ||
-      backPressure.canResume
+      links.all.some(
+        (link) => link.isReachable && (link.canFlush || !link.port.replies.isEmpty()),
+      ) || backPressure.canResume
     );
   }
 
@@ -223,6 +225,11 @@ export class Acceptor implements WebSocketHandler {
   private get isIdle(): boolean {
     const { pending, sessions } = this.core;
     return pending.count === 0 && sessions.batchCount === 0 && this.httpFront.inFlight === 0;
+  }
+
+  /** The ring of a shard that has stopped was emptied when it did. */
+  private drainLink(link: ShardLink, limit: number): number {
+    return link.isReachable ? this.core.replies.drain(link, limit) : 0;
   }
 
   private keepTime(): number {

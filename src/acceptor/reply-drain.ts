@@ -93,8 +93,8 @@ export class ReplyDrain {
     const { core, link } = this;
     const number = view.getUint32(at + layout.DELIVER_SUBSCRIPTION, true);
     const subscription = core.subscriptions.get(number);
-    // It has ended: its leases end with the detach that is on its way.
-    if (subscription === undefined) return true;
+    // It has ended: its leases end with the detach that is on its way. Those of a shard that has stopped are gone.
+    if (subscription === undefined || link.port.state !== 'running') return true;
     const session = sessionOf(subscription);
     const isOtherRun = session !== this.corked || this.runBytes >= RUN_BYTES_MAX;
     if (session !== undefined && isOtherRun) {

@@ -32,6 +32,7 @@ export class ShardLifecycle {
   down(shard: number): void {
     const { core } = this;
     const link = core.links.get(shard);
+    this.takeLastReplies(link);
     link.goDown();
     const error = link.refusal();
     core.pending.failShard(shard, error);
@@ -68,6 +69,19 @@ export class ShardLifecycle {
     this.core.topics.createDeadLetter(group).catch((error: SluiceError) => {
       this.core.log.warn('dead-letter-topic-failed', { group: group.group, error });
     });
+  }
+
+  /** What the shard had answered before it stopped is as good as any answer: it was safe when it was published. */
+  private takeLastReplies(link: ShardLink): void {
+    const { outbox, replies, log } = this.core;
+    outbox.collect();
+    try {
+      replies.drain(link, Number.MAX_SAFE_INTEGER);
+    } catch (error) {
+      log.error('last-replies-lost', { shard: link.shard, error: toSluiceError(error) });
+    } finally {
+      outbox.flush();
+    }
   }
 
   private adopt(metadata: ShardMetadata): void {

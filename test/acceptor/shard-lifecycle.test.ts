@@ -254,3 +254,17 @@ test('batches of several frames pass in a ring that is hardly larger than one', 
   assert.equal(large['code'], 'MESSAGE_TOO_LARGE');
   assert.match(large['hint'] as string, /fewer messages/);
 });
+
+test('what a shard had answered before it crashed is told, not called unknown', async () => {
+  const { rig, client, topicId } = await startWithTopic();
+  const queueId = queueOn(topicId, 0);
+  rig.acceptor.binary(
+    client,
+    sendBatchFrame({ topicId, queueId, correlationId: 1, messages: ['a'] }),
+  );
+  const [shard] = rig.shards;
+  for (let turn = 0; turn < 20; turn += 1) shard?.doWork();
+  rig.stopShard(0);
+  assert.equal(client.receipts.length, 1);
+  assert.equal(client.take('error').length, 0);
+});
