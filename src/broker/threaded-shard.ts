@@ -158,16 +158,17 @@ export class ThreadedShard implements ShardHost {
       });
     });
     channel.port1.unref();
-    flusher.on('error', (error) => this.onCrash(life, toSluiceError(error)));
     return new Promise((resolve, reject) => {
-      let isOpened = false;
       const crashed = (error: SluiceError): void => {
-        if (isOpened) this.onCrash(life, error);
-        else {
-          void end(life);
-          reject(error);
-        }
+        if (life.port.state === 'running') this.onCrash(life, error);
+        else void end(life).then(() => reject(error));
       };
+      flusher.on('error', (error) => crashed(toSluiceError(error)));
+      flusher.on('exit', () => {
+        // One that stopped for a fault of the disk has told its shard, which fences itself and goes on answering.
+        if (!life.logMemory.isStopping && life.logMemory.faultCode() === undefined)
+          crashed(new SluiceError('SHARD_RESTARTING', 'the flusher thread of the shard ended'));
+      });
       shard.on('message', (message: ShardWorkerMessage) => {
         if (message.kind === 'wake') this.events.onReplies();
         else if (message.kind === 'failed')
@@ -178,7 +179,7 @@ export class ThreadedShard implements ShardHost {
             }),
           );
         else {
-          isOpened = true;
+          life.port.state = 'running';
           resolve(message.metadata);
         }
       });
@@ -208,24 +209,32 @@ export class ThreadedShard implements ShardHost {
 
   private onCrash(life: Life, error: SluiceError): void {
     if (this.life !== life || this.isStopping || life.port.state !== 'running') return;
+    this.goDown(life.port, error);
+    void end(life).then(() => this.restart(life.port));
+  }
+
+  /** Counts a crash, and says so by the port that the acceptor has. */
+  private goDown(port: Life['port'], error: SluiceError): void {
     const now = this.clock.monotonicMs();
     this.crashes.push(now);
     while ((this.crashes[0] ?? now) < now - CRASH_WINDOW_MS) this.crashes.shift();
     const isFenced = this.crashes.length >= CRASHES_MAX;
-    life.port.state = isFenced ? 'fenced' : 'restarting';
+    port.state = isFenced ? 'fenced' : 'restarting';
     this.events.onDown(this.config.shard, error, isFenced);
-    void end(life).then(() => (isFenced ? undefined : this.restart()));
   }
 
-  private async restart(): Promise<void> {
-    if (this.isStopping) return;
-    try {
-      const metadata = await this.begin();
-      this.events.onUp(this.config.shard, metadata);
-    } catch (error) {
-      const { port } = this.alive;
-      (port as { state: ShardState }).state = 'fenced';
-      this.events.onDown(this.config.shard, toSluiceError(error), true);
+  /** Begins new lives until one recovers or there were too many. @param port - of the last life that did */
+  private async restart(port: Life['port']): Promise<void> {
+    while (port.state === 'restarting' && !this.isStopping) {
+      try {
+        const metadata = await this.begin();
+        this.events.onUp(this.config.shard, metadata);
+        return;
+      } catch (error) {
+        if (this.isStopping) return;
+        this.goDown(port, toSluiceError(error));
+        this.alive.port.state = port.state;
+      }
     }
   }
 }
@@ -243,7 +252,8 @@ function makePort(
     replies: rings.replies,
     wake: () => word.wake(),
     tailView: (position, bytes) => tail.at(position, bytes),
-    state: 'running',
+    // Until it has recovered.
+    state: 'restarting',
   };
 }
 

@@ -45,6 +45,8 @@ export class RecordedTraffic {
   private producers: Producer[] = [];
   private consumer: Consumer | undefined;
   private isOver = false;
+  private readonly lastOffset = new Map<number, number>();
+  private mayStepBack = new Set<number>();
 
   constructor(options: TrafficOptions) {
     this.options = options;
@@ -67,6 +69,14 @@ export class RecordedTraffic {
   newSession(): void {
     if (this.options.group !== undefined)
       this.options.recorder.session(CONSUMER, this.options.group, []);
+  }
+
+  /**
+   * A shard was stopped by force while the connection lives: what it had delivered comes once more, behind what was on its
+   * way. So each queue may go back once from here on.
+   */
+  expectRedelivery(): void {
+    this.mayStepBack = new Set(this.lastOffset.keys());
   }
 
   /** Begins no more, and waits for what is under way. Call it when the broker is well. */
@@ -153,6 +163,10 @@ export class RecordedTraffic {
   }
 
   private record(message: Message, g: string): void {
+    const { queueId, queueOffset } = message;
+    const isBack = queueOffset <= (this.lastOffset.get(queueId) ?? -1);
+    if (isBack && this.mayStepBack.delete(queueId)) this.newSession();
+    this.lastOffset.set(queueId, queueOffset);
     this.options.recorder.deliver({
       id: idOf(message.text()),
       c: CONSUMER,
