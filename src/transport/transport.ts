@@ -5,7 +5,7 @@
 
 /** One WebSocket connection, from its upgrade to its close. */
 export interface WebSocketConnection {
-  /** Counts from 1 and never comes back within a process. */
+  /** Counts from 1 and never comes back within a front door. */
   readonly id: number;
   /** Address of the peer, for limits and logs. */
   readonly remoteAddress: string;
