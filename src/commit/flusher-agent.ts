@@ -68,9 +68,8 @@ export class FlusherAgent {
       return written + (this.flushed - before);
     } catch (error) {
       this.failure = toSluiceError(error, 'STORAGE_IO');
-      this.options.memory.reportFault(
-        this.failure.code === 'STORAGE_FULL' ? 'STORAGE_FULL' : 'STORAGE_IO',
-      );
+      // Whatever it was, a full disk too: bytes may have been written, so nobody may be told that nothing was stored.
+      this.options.memory.reportFault('STORAGE_IO');
       return 0;
     }
   }

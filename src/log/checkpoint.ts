@@ -58,9 +58,9 @@ export class CheckpointWriter {
   constructor(storage: Storage, epoch: number) {
     this.number = readCheckpoint(storage)?.number ?? 0;
     this.epoch = epoch;
-    const isNew = !storage.exists(CHECKPOINT_NAME);
     this.file = storage.open(CHECKPOINT_NAME, true);
-    if (isNew) {
+    // Both slots exist from the start, so that no later write can find the disk full.
+    if (this.file.size() < SLOT_DISTANCE + SLOT_BYTES) {
       this.file.write(new Uint8Array(SLOT_DISTANCE + SLOT_BYTES), 0);
       this.file.sync();
       storage.syncDirectory();

@@ -43,6 +43,8 @@ export class ConsumeQueue {
   minOffset = 0;
   /** Offset of the next message to be appended. */
   endOffset = 0;
+  /** One past the last message that is stored; below `endOffset` when damage has taken what came after it. */
+  storedEnd = 0;
   /** Consumers see messages below this: what lies under the commit position. */
   visibleEnd = 0;
   /** Bytes of the batches that are kept. */
@@ -63,6 +65,7 @@ export class ConsumeQueue {
     if (this.keptCount === 0 && this.endOffset === 0) this.minOffset = entry.baseOffset;
     this.recent.push(entry);
     this.endOffset = entry.baseOffset + entry.count;
+    this.storedEnd = this.endOffset;
     this.keptBytes += entry.bytes;
     this.lastStoredAtMs = entry.storedAtMs;
   }
@@ -159,11 +162,15 @@ export class ConsumeQueue {
   }
 
   /** From the snapshot. */
-  restore(segments: readonly QueueSegment[], minOffset: number, endOffset: number): void {
+  restore(
+    segments: readonly QueueSegment[],
+    offsets: { minOffset: number; endOffset: number; storedEnd: number },
+  ): void {
     this.segments = [...segments];
-    this.minOffset = minOffset;
-    this.endOffset = endOffset;
-    this.visibleEnd = endOffset;
+    this.minOffset = offsets.minOffset;
+    this.endOffset = offsets.endOffset;
+    this.storedEnd = offsets.storedEnd;
+    this.visibleEnd = offsets.storedEnd;
     this.keptBytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
   }
 
@@ -183,15 +190,13 @@ export class ConsumeQueue {
     load: (segment: number, offset: number) => void,
   ): LookUp {
     const segment = this.segmentOf(offset);
+    // Between two segments there may be a hole that damage has left: then the next message is the segment's first.
+    const from = Math.max(offset, segment.firstOffset);
     for (const page of this.pages) {
-      if (
-        page.segment === segment.segment &&
-        page.from <= offset &&
-        findInPage(page, segment, offset, out)
-      )
-        return 'found';
+      const isNear = page.segment === segment.segment && page.from <= from;
+      if (isNear && findInPage(page, segment, from, out)) return 'found';
     }
-    load(segment.segment, Math.max(offset, segment.firstOffset));
+    load(segment.segment, from);
     return 'loading';
   }
 

@@ -8,6 +8,7 @@
  *   RETRY:    8 u32 groupId  12 u32 topicId  16 u32 queueId  20 u32 ranges  24 … u64 start, u32 count, u32 attempt, u64 dueAtMs
  *   METADATA: 8 u32 JSON bytes  12 JSON in UTF-8
  */
+import { invariant } from '../base/assert.ts';
 import { getU64, setU64 } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32-native.ts';
 import { alignUp, KIB } from '../base/units.ts';
@@ -23,7 +24,7 @@ const RECORD_HEADER_BYTES = 8;
 const RANGES_AT = 24;
 const SETTLED_RANGE_BYTES = 16;
 const RETRY_RANGE_BYTES = 24;
-/** A control batch is closed at this size, so that it fits anywhere. */
+/** The payload of a control batch is closed at this size: small beside a chunk, so that it seldom waits for room. */
 export const CONTROL_BATCH_BYTES_MAX: number = 256 * KIB;
 
 /** A run of messages of one queue: `start` to `start + count - 1`. */
@@ -37,24 +38,45 @@ export type RetryRange = OffsetRange & {
 
 const encoder = new TextEncoder();
 
-/** Gathers control records; the buffer is reused. */
+/**
+ * Gathers control records in as many payloads as they need, none larger than the log takes; the buffer is reused. What is
+ * finished first was added first.
+ */
 export class ControlWriter {
+  private readonly payloadBytesMax: number;
+  /** Ranges of one record: longer lists are several records. */
+  private readonly rangesMax: number;
   private buffer = new Uint8Array(4 * KIB);
   private view = new DataView(this.buffer.buffer);
+  /** Start of the first payload that is not finished; those after it begin where the one before ends. */
+  private first = 0;
+  private ends: number[] = [];
+  /** Start of the payload that grows. */
+  private current = 0;
   private cursor: number = PAYLOAD_HEADER_BYTES;
+  /** A record among those waiting says what topics and groups there are: data that depends on it must come after it. */
+  hasMetadata = false;
+
+  /** @param payloadBytesMax - bytes of the largest payload that the log takes */
+  constructor(payloadBytesMax: number = CONTROL_BATCH_BYTES_MAX) {
+    this.payloadBytesMax = Math.min(payloadBytesMax, CONTROL_BATCH_BYTES_MAX);
+    const rangeRoom = this.payloadBytesMax - PAYLOAD_HEADER_BYTES - RANGES_AT;
+    this.rangesMax = Math.floor(rangeRoom / RETRY_RANGE_BYTES);
+    invariant(this.rangesMax > 0, 'a control batch holds a record', payloadBytesMax);
+  }
 
   get isEmpty(): boolean {
-    return this.cursor === PAYLOAD_HEADER_BYTES;
+    return this.bytes === PAYLOAD_HEADER_BYTES;
   }
 
-  /** Bytes of the payload if it were finished now. */
+  /** Bytes of all payloads that wait, as they are now. */
   get bytes(): number {
-    return this.cursor;
+    return this.cursor - this.first;
   }
 
-  /** May a record of this many ranges be added without passing the limit? */
-  hasRoom(ranges: number): boolean {
-    return this.cursor + RANGES_AT + ranges * RETRY_RANGE_BYTES <= CONTROL_BATCH_BYTES_MAX;
+  /** Bytes of the payload that `finish` gives. */
+  get nextBytes(): number {
+    return (this.ends[0] ?? this.cursor) - this.first;
   }
 
   metadata(value: unknown): void {
@@ -62,49 +84,60 @@ export class ControlWriter {
     const at = this.start(CONTROL_METADATA, 12 + json.length);
     this.view.setUint32(at + 8, json.length, true);
     this.buffer.set(json, at + 12);
+    this.hasMetadata = true;
   }
 
   settled(groupId: number, topicId: number, queueId: number, ranges: readonly OffsetRange[]): void {
-    let at = this.startRanges(
-      CONTROL_SETTLED,
-      groupId,
-      topicId,
-      queueId,
-      ranges.length,
-      SETTLED_RANGE_BYTES,
-    );
-    for (const range of ranges) {
-      setU64(this.view, at, range.start);
-      setU64(this.view, at + 8, range.count);
-      at += SETTLED_RANGE_BYTES;
+    for (let from = 0; from < ranges.length; from += this.rangesMax) {
+      const part = ranges.slice(from, from + this.rangesMax);
+      let at = this.startRanges(
+        ...([CONTROL_SETTLED, groupId, topicId, queueId] as const),
+        ...([part.length, SETTLED_RANGE_BYTES] as const),
+      );
+      for (const range of part) {
+        setU64(this.view, at, range.start);
+        setU64(this.view, at + 8, range.count);
+        at += SETTLED_RANGE_BYTES;
+      }
     }
   }
 
   retry(groupId: number, topicId: number, queueId: number, ranges: readonly RetryRange[]): void {
-    let at = this.startRanges(
-      CONTROL_RETRY,
-      groupId,
-      topicId,
-      queueId,
-      ranges.length,
-      RETRY_RANGE_BYTES,
-    );
-    for (const range of ranges) {
-      setU64(this.view, at, range.start);
-      this.view.setUint32(at + 8, range.count, true);
-      this.view.setUint32(at + 12, range.attempt, true);
-      setU64(this.view, at + 16, range.dueAtMs);
-      at += RETRY_RANGE_BYTES;
+    for (let from = 0; from < ranges.length; from += this.rangesMax) {
+      const part = ranges.slice(from, from + this.rangesMax);
+      let at = this.startRanges(
+        ...([CONTROL_RETRY, groupId, topicId, queueId] as const),
+        ...([part.length, RETRY_RANGE_BYTES] as const),
+      );
+      for (const range of part) {
+        setU64(this.view, at, range.start);
+        this.view.setUint32(at + 8, range.count, true);
+        this.view.setUint32(at + 12, range.attempt, true);
+        setU64(this.view, at + 16, range.dueAtMs);
+        at += RETRY_RANGE_BYTES;
+      }
     }
   }
 
-  /** Completes the payload and starts the next one. @shape a view, valid until the next record is added */
+  /** Completes the payload that was begun first. @shape a view, valid until the next record is added */
   finish(): Uint8Array {
-    const bytes = this.cursor;
-    this.view.setUint32(layout.BATCH_BYTES, bytes, true);
-    this.view.setUint32(layout.BATCH_CRC, crc32(this.buffer, layout.BATCH_BYTES, bytes), true);
+    const { first } = this;
+    const bytes = this.nextBytes;
+    this.view.setUint32(first + layout.BATCH_BYTES, bytes, true);
+    const crc = crc32(this.buffer, first + layout.BATCH_BYTES, first + bytes);
+    this.view.setUint32(first + layout.BATCH_CRC, crc, true);
+    if (this.ends.length === 0) this.clear();
+    else this.first = this.ends.shift() as number;
+    return this.buffer.subarray(first, first + bytes);
+  }
+
+  /** Forgets everything that waits. */
+  clear(): void {
+    this.first = 0;
+    this.ends = [];
+    this.current = 0;
     this.cursor = PAYLOAD_HEADER_BYTES;
-    return this.buffer.subarray(0, bytes);
+    this.hasMetadata = false;
   }
 
   private startRanges(
@@ -124,9 +157,19 @@ export class ControlWriter {
   }
 
   private start(type: number, bytes: number): number {
-    const at = this.cursor;
     const aligned = alignUp(bytes, 8);
-    if (at + aligned > this.buffer.length) this.grow(at + aligned);
+    invariant(
+      PAYLOAD_HEADER_BYTES + aligned <= this.payloadBytesMax,
+      'a control record fits a batch',
+      aligned,
+    );
+    if (this.cursor + aligned - this.current > this.payloadBytesMax) {
+      this.ends.push(this.cursor);
+      this.current = this.cursor;
+      this.cursor += PAYLOAD_HEADER_BYTES;
+    }
+    if (this.cursor + aligned > this.buffer.length) this.makeRoom(aligned);
+    const at = this.cursor;
     this.buffer.fill(0, at, at + aligned);
     this.view.setUint32(at, aligned, true);
     this.view.setUint16(at + 4, type, true);
@@ -134,11 +177,20 @@ export class ControlWriter {
     return at;
   }
 
-  private grow(bytes: number): void {
-    const grown = new Uint8Array(Math.max(bytes, this.buffer.length * 2));
-    grown.set(this.buffer);
-    this.buffer = grown;
-    this.view = new DataView(grown.buffer);
+  /** Moves what waits to the front of the buffer, which grows when that is not enough. */
+  private makeRoom(bytes: number): void {
+    const needed = this.cursor - this.first + bytes;
+    const isEnough = needed <= this.buffer.length;
+    const target = isEnough
+      ? this.buffer
+      : new Uint8Array(Math.max(needed, this.buffer.length * 2));
+    target.set(this.buffer.subarray(this.first, this.cursor));
+    this.buffer = target;
+    this.view = new DataView(target.buffer);
+    this.ends = this.ends.map((end) => end - this.first);
+    this.current -= this.first;
+    this.cursor -= this.first;
+    this.first = 0;
   }
 }
 

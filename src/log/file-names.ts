@@ -7,6 +7,10 @@ const INDEX = /^log-(\d{12})\.idx$/;
 const SNAPSHOT = /^state-(\d{16})\.snap$/;
 
 export const CHECKPOINT_NAME = 'checkpoint';
+/** Is there while the tail is being overwritten: found at a start, the attempt before did not come to its end. */
+export const OVERWRITING_NAME = 'overwriting';
+/** Of files that are being made; left behind by a process that died. */
+export const TEMPORARY_SUFFIX = '.tmp';
 
 /** The segment that holds positions number × segmentBytes and above. */
 export function segmentName(segment: number): string {

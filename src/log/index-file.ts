@@ -14,7 +14,8 @@ import { fnv1aBytes } from '../base/fnv1a.ts';
 import { recordsStart } from '../protocol/batch/batch-check.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import { ENTRY_NUMBERS } from './entry-table.ts';
-import { indexName } from './file-names.ts';
+import { indexName, TEMPORARY_SUFFIX } from './file-names.ts';
+import { writeWholeFile } from './snapshot.ts';
 import type { Storage, StorageFile } from './storage.ts';
 
 const MAGIC = 0x58495153;
@@ -55,14 +56,8 @@ export class IndexBuilder {
   write(storage: Storage, segment: number): void {
     const bytes = this.encode(segment);
     const name = indexName(segment);
-    const file = storage.open(`${name}.tmp`, true);
-    try {
-      file.write(bytes, 0);
-      file.sync();
-    } finally {
-      file.close();
-    }
-    storage.rename(`${name}.tmp`, name);
+    writeWholeFile(storage, `${name}${TEMPORARY_SUFFIX}`, bytes);
+    storage.rename(`${name}${TEMPORARY_SUFFIX}`, name);
     storage.syncDirectory();
   }
 

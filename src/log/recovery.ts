@@ -5,9 +5,10 @@
  * Blocks: runs before the shard serves.
  */
 import { getU64 } from '../base/bytes.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
-import { segmentName, segmentOfName } from './file-names.ts';
+import { OVERWRITING_NAME, segmentName, segmentOfName } from './file-names.ts';
 import type { Storage } from './storage.ts';
 import { isStoredHeader, isStoredPayload } from './stored-header.ts';
 
@@ -125,6 +126,17 @@ class LogScan {
     }
   }
 
+  /** Takes in the flushed positions that the batches of a segment name, wherever it is. */
+  lookAt(segment: number): void {
+    const { segmentBytes, chunkBytes } = this.options;
+    const start = segment * segmentBytes;
+    for (let position = start; position < start + segmentBytes; position += 8) {
+      this.cursor.load(position);
+      if (this.cursor.view.getUint32(position - start, true) !== layout.BATCH_MAGIC) continue;
+      this.validBatch(position, chunkBytes - (position % chunkBytes));
+    }
+  }
+
   private visit(position: number): void {
     const at = position % this.options.segmentBytes;
     this.options.visit(this.cursor.bytes, this.cursor.view, at, position);
@@ -160,10 +172,15 @@ class LogScan {
   }
 }
 
-/** Reads the log from `from`, decides its end, makes that end durable, and overwrites what is behind it. */
+/**
+ * Reads the log from `from`, decides its end, makes that end durable, and overwrites what is behind it.
+ *
+ * @throws RECORD_CORRUPT when segments are missing that were flushed: then nothing was changed
+ */
 export function recoverLog(options: RecoveryOptions): RecoveredLog {
   const scan = new LogScan(options);
   scan.run(options.from, Number.MAX_SAFE_INTEGER, true);
+  checkComplete(scan, options);
   const { end, rot } = decideEnd(scan);
   const first = rot[0];
   if (first !== undefined) new LogScan(options).run(first.to, end, false);
@@ -208,6 +225,26 @@ function preparedEndAfter(options: RecoveryOptions, position: number): number {
     : segmentStart;
 }
 
+/**
+ * All that was flushed must be in the files that follow each other without a gap. Files behind a gap were removed by a
+ * recovery that did not come to its end, unless a batch in them says that what is missing was flushed.
+ */
+function checkComplete(scan: LogScan, options: RecoveryOptions): void {
+  const first = scan.filesEnd / options.segmentBytes;
+  for (const name of options.storage.list()) {
+    const segment = segmentOfName(name);
+    if (segment !== undefined && segment > first) scan.lookAt(segment);
+  }
+  if (scan.flushedMax <= scan.filesEnd) return;
+  throw new SluiceError(
+    'RECORD_CORRUPT',
+    `${options.storage.location}: the log was flushed to position ${scan.flushedMax}, but the file of segment ${first} is missing`,
+    {
+      hint: 'Restore the missing file from a backup; without it, acknowledged messages are lost. Nothing was changed.',
+    },
+  );
+}
+
 /** Zeroes the rest of the last segment and removes the files behind it. */
 function overwriteTail(options: RecoveryOptions, position: number, filesEnd: number): void {
   const { storage, segmentBytes } = options;
@@ -221,22 +258,38 @@ function overwriteTail(options: RecoveryOptions, position: number, filesEnd: num
   }
   if (isRemoved) storage.syncDirectory();
   if (position >= filesEnd) return;
+  // Zeros that are read may be those of an attempt whose sync failed: then they are only in the page cache.
+  let isOverwriting = storage.exists(OVERWRITING_NAME);
+  const isUncertain = isOverwriting;
   const file = storage.open(segmentName(segment), false);
-  const piece = new Uint8Array(REWRITE_BYTES);
-  const zeros = new Uint8Array(REWRITE_BYTES);
+  const piece = new Uint8Array(Math.min(REWRITE_BYTES, segmentBytes));
+  const zeros = new Uint8Array(piece.length);
   try {
-    let isDirty = false;
-    for (let at = position % segmentBytes; at < segmentBytes; at += REWRITE_BYTES) {
-      const length = Math.min(REWRITE_BYTES, segmentBytes - at);
-      const read = file.read(piece.subarray(0, length), at);
-      if (read === length && isZero(piece, length)) continue;
+    for (let at = position % segmentBytes; at < segmentBytes; at += piece.length) {
+      const length = Math.min(piece.length, segmentBytes - at);
+      if (!isUncertain) {
+        const read = file.read(piece.subarray(0, length), at);
+        if (read === length && isZero(piece, length)) continue;
+      }
+      if (!isOverwriting) markOverwriting(storage);
+      isOverwriting = true;
       file.write(zeros.subarray(0, length), at);
-      isDirty = true;
     }
-    if (isDirty) file.sync();
+    if (isOverwriting) file.sync();
   } finally {
     file.close();
   }
+  if (isOverwriting && storage.exists(OVERWRITING_NAME)) storage.remove(OVERWRITING_NAME);
+}
+
+/** Says that the tail is about to be overwritten. A full disk must not keep a shard from opening. */
+function markOverwriting(storage: Storage): void {
+  try {
+    storage.open(OVERWRITING_NAME, true).close();
+  } catch (error) {
+    if (toSluiceError(error).code !== 'STORAGE_FULL') throw error;
+  }
+  storage.syncDirectory();
 }
 
 function isZero(bytes: Uint8Array, length: number): boolean {

@@ -1,7 +1,7 @@
 /** Carries out one side job on a storage. Blocks; runs on a piscina thread, or inline in tests and simulation. */
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
-import { indexName, segmentName } from './file-names.ts';
+import { indexName, segmentName, TEMPORARY_SUFFIX } from './file-names.ts';
 import { findKey, locate } from './find-messages.ts';
 import { IndexBuilder, IndexReader } from './index-file.ts';
 import type { SideJob, SideJobResult } from './side-job.ts';
@@ -70,8 +70,7 @@ function prepareSegment(
   if (job.recycle !== null && storage.exists(segmentName(job.recycle))) {
     // The old bytes stay: each batch names its position, so none of them can pass for a new one.
     if (storage.exists(indexName(job.recycle))) storage.remove(indexName(job.recycle));
-    storage.rename(segmentName(job.recycle), name);
-    storage.syncDirectory();
+    publishSegment(storage, segmentName(job.recycle), name);
     return volume(storage);
   }
   const before = volume(storage);
@@ -89,7 +88,7 @@ function prepareSegment(
 
 /** A file full of zeros, on the disk with its name: not sparse, so that no later write can find the disk full. */
 function writeZeroFile(storage: Storage, name: string, bytes: number): void {
-  const temporary = `${name}.tmp`;
+  const temporary = `${name}${TEMPORARY_SUFFIX}`;
   const file = storage.open(temporary, true);
   try {
     const zeros = new Uint8Array(Math.min(ZEROS_BYTES, bytes));
@@ -102,8 +101,18 @@ function writeZeroFile(storage: Storage, name: string, bytes: number): void {
     throw error;
   }
   file.close();
-  storage.rename(temporary, name);
-  storage.syncDirectory();
+  publishSegment(storage, temporary, name);
+}
+
+/** Gives a file the name of a segment, on the disk. A name that may not be there for good is taken back. */
+function publishSegment(storage: Storage, from: string, to: string): void {
+  storage.rename(from, to);
+  try {
+    storage.syncDirectory();
+  } catch (error) {
+    storage.remove(to);
+    throw error;
+  }
 }
 
 function loadPage(storage: Storage, job: JobOf<'load-page'>): Float64Array {

@@ -6,13 +6,14 @@
  */
 import { getU64, setU64 } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32-native.ts';
-import { positionOfSnapshotName, snapshotName } from './file-names.ts';
+import { positionOfSnapshotName, snapshotName, TEMPORARY_SUFFIX } from './file-names.ts';
 import type { Storage } from './storage.ts';
 
 const MAGIC = 0x4e535153;
 const HEADER_BYTES = 24;
 const VERSION = 1;
-const KEPT = 2;
+/** A damaged snapshot is no loss as long as there is the one before. */
+export const SNAPSHOTS_KEPT = 2;
 
 /** A snapshot as it was read. */
 export type Snapshot = { readonly position: number; readonly state: unknown };
@@ -34,17 +35,26 @@ export function encodeSnapshot(position: number, state: unknown): Uint8Array {
 /** Writes an encoded snapshot and removes those that are too old. @throws STORAGE_IO, STORAGE_FULL */
 export function writeSnapshot(storage: Storage, position: number, bytes: Uint8Array): void {
   const name = snapshotName(position);
-  const temporary = `${name}.tmp`;
-  const file = storage.open(temporary, true);
+  const temporary = `${name}${TEMPORARY_SUFFIX}`;
+  writeWholeFile(storage, temporary, bytes);
+  storage.rename(temporary, name);
+  storage.syncDirectory();
+  for (const old of snapshotPositions(storage).slice(SNAPSHOTS_KEPT))
+    storage.remove(snapshotName(old));
+}
+
+/** Makes a file with these bytes, on the disk but not yet its name. On an error nothing of it stays behind. */
+export function writeWholeFile(storage: Storage, name: string, bytes: Uint8Array): void {
+  const file = storage.open(name, true);
   try {
     file.write(bytes, 0);
     file.sync();
-  } finally {
+  } catch (error) {
     file.close();
+    storage.remove(name);
+    throw error;
   }
-  storage.rename(temporary, name);
-  storage.syncDirectory();
-  for (const old of snapshotPositions(storage).slice(KEPT)) storage.remove(snapshotName(old));
+  file.close();
 }
 
 /** The newest snapshot that is whole; undefined when there is none. */

@@ -99,8 +99,7 @@ export class ControlPath {
       case 'putTopic':
         return this.write({ put: 'topic', topic: request.topic });
       case 'deleteTopic':
-        this.groups.forget((one) => one.topicId === request.topicId);
-        return this.write({ drop: 'topic', topicId: request.topicId });
+        return this.deleteTopic(request.topicId);
       case 'putGroup':
         return this.write({ put: 'group', group: request.group });
       case 'deleteGroup':
@@ -136,8 +135,16 @@ export class ControlPath {
     }
   }
 
+  private deleteTopic(topicId: number): Answer {
+    this.checkWritable();
+    this.groups.forget((one) => one.topicId === topicId);
+    this.keeper.letGo(this.context.state.queuesOf(topicId));
+    return this.write({ drop: 'topic', topicId });
+  }
+
   private write(record: MetadataRecord): Answer {
     this.checkWritable();
+    this.keeper.snapshotSoon();
     this.context.state.applyMetadata(record);
     this.context.control.metadata(record);
     return { written: {} };

@@ -53,6 +53,8 @@ export class DeliverPath {
 
   /** Delivers what is ready. @returns deliveries made */
   doWork(): number {
+    // A boot whose number is not safe may be given that number again, and with it the same leases.
+    if (this.context.log.flushed < this.context.bootEnd) return 0;
     let delivered = 0;
     for (const one of this.groups.ready) {
       const queue = this.context.state.queue(one.topicId, one.queueId);

@@ -1,6 +1,6 @@
 /** Messages by offset: answered with extents at once, or held until something is visible or the time is over. Shard thread. */
 import { getU64 } from '../base/bytes.ts';
-import type { ConsumeQueue } from '../log/consume-queue.ts';
+import type { ConsumeQueue, LookUp } from '../log/consume-queue.ts';
 import { emptyEntry, type QueueEntry } from '../log/entry-table.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
 import type { PageLoader } from './page-loader.ts';
@@ -131,13 +131,14 @@ export class FetchPath {
     let next = fetch.offset;
     let messages = 0;
     let bytes = 0;
+    let found: LookUp = 'end';
     while (
       next < queue.visibleEnd &&
       messages < fetch.messagesMax &&
       bytes < fetch.bytesMax &&
       extents.length < EXTENTS_MAX
     ) {
-      const found = queue.find(next, this.entry, this.pages.loaderFor(queue));
+      found = queue.find(next, this.entry, this.pages.loaderFor(queue));
       if (found !== 'found') break;
       const { entry } = this;
       if (entry.baseOffset + entry.count > queue.visibleEnd) break;
@@ -158,7 +159,8 @@ export class FetchPath {
       messages += count;
       bytes += entry.bytes;
     }
-    if (extents.length === 0) return next < queue.visibleEnd ? 'later' : 'nothing';
+    // At the end after damage there may be offsets that no message has: they are the end as well.
+    if (extents.length === 0) return found === 'loading' ? 'later' : 'nothing';
     return this.reply(fetch, next, extents) ? 'done' : 'later';
   }
 

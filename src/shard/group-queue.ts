@@ -50,6 +50,8 @@ export class GroupQueue {
   inFlight = 0;
   readonly settled: RangeSet = new RangeSet();
   readonly retries: RetryQueue = new RetryQueue();
+  /** On their way to the dead-letter topic: neither delivered nor settled meanwhile. */
+  private takenOut: RetryEntry[] = [];
   private readonly leases = new Map<number, Lease>();
   /** No lease ends before this: a lower bound, so that most looks at the clock cost one comparison. */
   private deadlineMinMs: number = Number.POSITIVE_INFINITY;
@@ -123,6 +125,8 @@ export class GroupQueue {
   /** Takes the first `count` messages of `range` out, for whoever settles them later. */
   takeOut(range: NextRange, count: number): void {
     this.leaveQueue(range, count);
+    const { start, attempt, reason } = range;
+    this.takenOut.push({ start, end: start + count, attempt, dueAtMs: 0, reason });
   }
 
   /** Settles the first `count` messages of `range` without delivering them (filtered out, damaged, expired). */
@@ -160,6 +164,7 @@ export class GroupQueue {
 
   /** Marks [start, end) as done for good. */
   settle(start: number, end: number): void {
+    if (this.takenOut.length > 0) this.takenOut = without(this.takenOut, start, end);
     if (end <= this.settledThrough) return;
     if (start <= this.settledThrough) {
       this.settledThrough = this.settled.size === 0 ? end : this.settled.absorb(end);
@@ -202,9 +207,26 @@ export class GroupQueue {
     );
   }
 
+  /** Messages that come again; what retention has taken meanwhile does not. */
   retry(entry: RetryEntry, nowMs: number): void {
-    this.retries.push(entry, nowMs);
-    if (entry.end > this.cursor) this.gaps.add(entry.start, entry.end);
+    const start = Math.max(entry.start, this.settledThrough);
+    if (start >= entry.end) return;
+    this.retries.push({ ...entry, start }, nowMs);
+    if (entry.end > this.cursor) this.gaps.add(start, entry.end);
+  }
+
+  /**
+   * All that is to come again, if nothing more were heard of what is out: for a snapshot. What is out for the first time is
+   * left to the cursor.
+   */
+  retriesAfterRestart(nowMs: number): RetryEntry[] {
+    const found = [...this.retries.entries(), ...this.takenOut];
+    for (const { attempt, open } of this.leases.values()) {
+      if (attempt === 1) continue;
+      for (const [start, end] of open.runs())
+        found.push({ start, end, attempt, dueAtMs: nowMs, reason: '' });
+    }
+    return found.filter(({ end }) => end > this.settledThrough);
   }
 
   /** Sets the group to `offset`: everything on lease or retrying is forgotten. */
@@ -215,6 +237,7 @@ export class GroupQueue {
     this.inFlight = 0;
     this.deadlineMinMs = Number.POSITIVE_INFINITY;
     this.retries.clear();
+    this.takenOut = [];
     this.settled.clear();
     this.settledThrough = offset;
     this.cursor = offset;
@@ -237,7 +260,8 @@ export class GroupQueue {
 
   /** May nothing new be delivered until something is settled? Bounds memory, not the distance that acks may lie apart. */
   get isWindowFull(): boolean {
-    const tracked = this.inFlight + this.retries.messages;
+    const takenOut = this.takenOut.reduce((sum, { start, end }) => sum + end - start, 0);
+    const tracked = this.inFlight + this.retries.messages + takenOut;
     return tracked >= GROUP_QUEUE_WINDOW_MAX || this.settled.size >= GROUP_QUEUE_WINDOW_MAX;
   }
 
@@ -261,4 +285,14 @@ export class GroupQueue {
     this.leases.delete(lease.id);
     if (lease.subscription !== this.owner) this.foreignLeases -= 1;
   }
+}
+
+/** The parts of entries that lie outside [start, end). */
+function without(entries: readonly RetryEntry[], start: number, end: number): RetryEntry[] {
+  return entries.flatMap((entry) =>
+    [
+      { ...entry, end: Math.min(entry.end, start) },
+      { ...entry, start: Math.max(entry.start, end) },
+    ].filter((part) => part.start < part.end),
+  );
 }

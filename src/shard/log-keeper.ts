@@ -4,7 +4,7 @@
  */
 
 import type { ConsumeQueue, QueueSegment } from '../log/consume-queue.ts';
-import { encodeSnapshot } from '../log/snapshot.ts';
+import { encodeSnapshot, SNAPSHOTS_KEPT } from '../log/snapshot.ts';
 import { chunkBytesOf } from './shard-config.ts';
 import type { ShardContext } from './shard-context.ts';
 import type { VolumeKeeper } from './volume-keeper.ts';
@@ -26,9 +26,16 @@ export class LogKeeper {
   indexEnd: number;
   /** Position of the last snapshot that is on the disk. */
   private snapshotPosition: number;
+  /** The snapshots that are kept, the older one first, and where recovery would read from with each. */
+  private snapshots: { readonly position: number; readonly indexEnd: number }[];
+  /** Topics or groups have changed since the last snapshot. */
+  private isSnapshotWanted = false;
   private snapshotAtMs: number;
-  private waiting: { position: number; bytes: Uint8Array; done: () => void } | undefined;
+  private waiting:
+    | { position: number; indexEnd: number; bytes: Uint8Array; done: () => void }
+    | undefined;
   private isIndexing = false;
+  private indexNotBeforeMs = 0;
   private isScrubbing = false;
   private scrubNext = 0;
   private scrubAtMs: number;
@@ -49,6 +56,9 @@ export class LogKeeper {
     this.volume = volume;
     this.indexEnd = from.indexEnd;
     this.snapshotPosition = from.snapshotPosition;
+    this.snapshots = [];
+    if (from.snapshotPosition > 0)
+      this.snapshots.push({ position: from.snapshotPosition, indexEnd: from.indexEnd });
     const nowMs = context.clock.monotonicMs();
     this.snapshotAtMs = nowMs;
     this.scrubAtMs = nowMs;
@@ -90,12 +100,27 @@ export class LogKeeper {
     const { clock, log, state } = this.context;
     const nowMs = clock.monotonicMs();
     this.snapshotAtMs = nowMs;
+    this.isSnapshotWanted = false;
     const image: SnapshotState = {
       indexEnd: this.indexEnd,
       image: state.image(nowMs, clock.epochMs()),
     };
-    this.waiting = { position: log.appended, bytes: encodeSnapshot(log.appended, image), done };
+    const bytes = encodeSnapshot(log.appended, image);
+    this.waiting = { position: log.appended, indexEnd: this.indexEnd, bytes, done };
     this.writeSnapshotWhenSafe();
+  }
+
+  /**
+   * Topics or groups have changed. One damaged record of the log must not make all messages of a topic unreachable, so
+   * there is a snapshot soon.
+   */
+  snapshotSoon(): void {
+    this.isSnapshotWanted = true;
+  }
+
+  /** A topic is about to be forgotten: nobody needs its segments for it any more. */
+  letGo(queues: readonly ConsumeQueue[]): void {
+    for (const queue of queues) this.expire(queue, () => true);
   }
 
   get isSnapshotWaiting(): boolean {
@@ -105,7 +130,7 @@ export class LogKeeper {
   private snapshotWhenDue(nowMs: number): void {
     const { config, log } = this.context;
     const segments = (log.appended - this.snapshotPosition) / config.segmentBytes;
-    if (this.waiting !== undefined || segments < 1) return;
+    if (this.waiting !== undefined || (segments < 1 && !this.isSnapshotWanted)) return;
     if (segments < SNAPSHOT_SEGMENTS_MAX && nowMs - this.snapshotAtMs < SNAPSHOT_INTERVAL_MS)
       return;
     this.snapshot(() => {});
@@ -122,10 +147,16 @@ export class LogKeeper {
       bytes: waiting.bytes,
     } as const;
     this.context.submit(job, (result) => {
-      if (result.error === undefined)
-        this.snapshotPosition = Math.max(this.snapshotPosition, waiting.position);
+      if (result.error === undefined) this.keepSnapshot(waiting);
       waiting.done();
     });
+  }
+
+  /** One of the same position replaces the one before. */
+  private keepSnapshot({ position, indexEnd }: { position: number; indexEnd: number }): void {
+    this.snapshotPosition = position;
+    const others = this.snapshots.filter((one) => one.position !== position);
+    this.snapshots = [...others, { position, indexEnd }].slice(-SNAPSHOTS_KEPT);
   }
 
   /** Builds the index of the oldest segment that left the tail window, and takes its entries out of memory. */
@@ -133,12 +164,15 @@ export class LogKeeper {
     const { config, log } = this.context;
     const end = this.indexEnd + config.segmentBytes;
     if (this.isIndexing || end > log.hotStart || end > log.flushed) return;
+    const nowMs = this.context.clock.monotonicMs();
+    if (nowMs < this.indexNotBeforeMs) return;
     this.isIndexing = true;
     const segment = this.indexEnd / config.segmentBytes;
     const shape = { segment, segmentBytes: config.segmentBytes, chunkBytes: chunkBytesOf(config) };
     this.context.submit({ kind: 'build-index', ...shape }, (result) => {
       this.isIndexing = false;
-      // Without an index the entries stay in memory; the next round tries again.
+      // Without an index the entries stay in memory; a later round tries again.
+      if (result.error !== undefined) this.indexNotBeforeMs = nowMs + UPKEEP_INTERVAL_MS;
       if (result.error !== undefined) return;
       let queues = 0;
       for (const queue of this.context.state.queues.values())
@@ -198,7 +232,10 @@ export class LogKeeper {
   }
 
   private releaseUnused(): void {
-    const safeEnd = Math.min(this.indexEnd, this.snapshotPosition);
+    // Recovery may have to begin with the older snapshot, when the newer one is damaged; a full disk cannot wait for that.
+    const { isUnderPressure } = this.volume;
+    const safeEnd = this.snapshots.at(isUnderPressure ? -1 : 0)?.indexEnd ?? 0;
+    if (isUnderPressure && safeEnd < this.indexEnd) this.snapshotSoon();
     const unused = [...this.live].filter(
       ([segment, queues]) =>
         queues <= 0 && (segment + 1) * this.context.config.segmentBytes <= safeEnd,

@@ -7,6 +7,7 @@ import { ControlWriter } from '../log/control-record.ts';
 import { segmentOfName } from '../log/file-names.ts';
 import type { LogMemory } from '../log/log-memory.ts';
 import { type RecoveredLog, recoverLog } from '../log/recovery.ts';
+import { repairDirectory } from '../log/repair-directory.ts';
 import { runSideJob } from '../log/run-side-job.ts';
 import { ShardLog } from '../log/shard-log.ts';
 import type { SideJobs } from '../log/side-job.ts';
@@ -78,10 +79,11 @@ export function openShard(options: OpenShardOptions): OpenedShard {
     state,
     ports: options.ports,
     pending: new PendingReplies<ReplySubject>(PENDING_REPLIES_MAX),
-    control: new ControlWriter(),
+    control: new ControlWriter(log.batchBytesMax - layout.STORED_HEADER_BYTES),
     submit: (input, done) => jobs.submit(input, done),
     emit,
     commit: recovered.position,
+    bootEnd: Number.POSITIVE_INFINITY,
     refusal: undefined,
     fenced: undefined,
   };
@@ -113,7 +115,7 @@ export function openShard(options: OpenShardOptions): OpenedShard {
 /**
  * Without a segment to write to, the first is made here: a new broker is ready as soon as this returns.
  *
- * @throws STORAGE_FULL, STORAGE_IO
+ * @throws STORAGE_IO
  */
 function prepareFirst({ config, storage }: OpenShardOptions, recovered: RecoveredLog): number {
   if (recovered.preparedEnd > recovered.position) return recovered.preparedEnd;
@@ -127,8 +129,10 @@ function prepareFirst({ config, storage }: OpenShardOptions, recovered: Recovere
     usedRatioMax: 1,
   } as const;
   const { error } = runSideJob(storage, job);
-  if (error !== undefined) throw new SluiceError(error.code, error.message);
-  return recovered.position + config.segmentBytes;
+  if (error === undefined) return recovered.position + config.segmentBytes;
+  // On a full disk a shard opens all the same: what is stored can be read, and it makes the segment when it can.
+  if (error.code === 'STORAGE_FULL') return recovered.position;
+  throw new SluiceError(error.code, error.message);
 }
 
 /** Snapshot first, then the log: entries from where the index ends, everything else from where the snapshot stands. */
@@ -139,6 +143,7 @@ function recoverState(
   const { config, storage, clock } = options;
   const nowMs = clock.monotonicMs();
   const epochNowMs = clock.epochMs();
+  repairDirectory(storage);
   const snapshot = readSnapshot(storage);
   const snapshotState = snapshot?.state as SnapshotState | undefined;
   if (snapshotState !== undefined) state.restore(snapshotState.image, nowMs, epochNowMs);
@@ -147,11 +152,10 @@ function recoverState(
     .map(segmentOfName)
     .filter((segment) => segment !== undefined) as number[];
   const present = new Set(segments);
+  if (snapshot === undefined && segments.length > 0 && !present.has(0)) throw noSnapshot(options);
   for (const queue of state.queues.values())
     queue.expire((segment) => !present.has(segment.segment));
-  const indexEnd =
-    snapshotState?.indexEnd ??
-    (segments.length === 0 ? 0 : Math.min(...segments)) * config.segmentBytes;
+  const indexEnd = snapshotState?.indexEnd ?? 0;
   const snapshotPosition = snapshot?.position ?? 0;
   const recovered = recoverLog({
     storage,
@@ -164,37 +168,28 @@ function recoverState(
       const isNew = position >= snapshotPosition;
       if (kind === layout.KIND_DATA) state.addBatch(bytes, view, at, position, isNew);
       else if (kind === layout.KIND_CONTROL && isNew) {
-        state.addControl(bytes, view, at + layout.STORED_HEADER_BYTES, nowMs, epochNowMs);
+        state.addControl(bytes, view, at, nowMs, epochNowMs);
       }
     },
   });
-  checkComplete(recovered, config, present);
   const lostMax = recovered.rot.reduce(
     (sum, range) => sum + Math.ceil((range.to - range.from) / RECORD_BYTES_MIN),
     0,
   );
   for (const queue of state.queues.values()) {
+    queue.visibleEnd = queue.storedEnd;
     // Offsets of messages that rot has taken are never given out again.
     queue.endOffset += lostMax;
-    queue.visibleEnd = queue.endOffset;
   }
   return { recovered, indexEnd, snapshotPosition };
 }
 
-function checkComplete(
-  recovered: RecoveredLog,
-  config: ShardConfig,
-  present: ReadonlySet<number>,
-): void {
-  if (recovered.position % config.segmentBytes === 0) return;
-  const segment = Math.floor(recovered.position / config.segmentBytes);
-  if (present.has(segment)) return;
-  throw new SluiceError(
+/** Topics, groups and what they have settled stand in the snapshot, once the segments with their records are let go. */
+function noSnapshot({ config, storage }: OpenShardOptions): SluiceError {
+  return new SluiceError(
     'RECORD_CORRUPT',
-    `the log of shard ${config.shard} was flushed to position ${recovered.position}, but the file of segment ${segment} is missing`,
-    {
-      hint: 'Restore the missing file from a backup; without it, acknowledged messages are lost. Nothing was changed.',
-    },
+    `${storage.location}: no snapshot of shard ${config.shard} can be read, and the beginning of its log was let go`,
+    { hint: 'Restore the snapshot files (*.snap) from a backup. Nothing was changed.' },
   );
 }
 

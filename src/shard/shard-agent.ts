@@ -2,6 +2,7 @@
  * One shard's duty cycle: requests in, one control batch, positions, answers out, deliveries, time. Synchronous and
  * deterministic: clock, log memory, rings and side jobs are injected, and nothing here blocks.
  */
+import type { ErrorCode } from '../base/error-codes.ts';
 import { KIB } from '../base/units.ts';
 import type { ConsumeQueue } from '../log/consume-queue.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
@@ -84,7 +85,7 @@ export class ShardAgent {
     const nowMs = this.context.clock.monotonicMs();
     let work = this.jobs.poll();
     work += this.readRequests();
-    work += this.deadLetters.doWork() + this.copier.doWork();
+    if (this.isMetadataLogged()) work += this.deadLetters.doWork() + this.copier.doWork();
     this.appendControl();
     this.publishAppended();
     work += this.observePositions();
@@ -140,9 +141,12 @@ export class ShardAgent {
     at: number,
     length: number,
   ): boolean {
-    if (!port.canTakeRequest) return this.block();
+    const { control } = this.context;
+    if (!port.canTakeRequest || control.bytes > CONTROL_BACKLOG_BYTES) return this.block();
     switch (type) {
       case envelope.REQUEST_PRODUCE:
+        // What is refused anyway is not kept waiting for room.
+        if (this.context.refusal === undefined && !this.isMetadataLogged()) return this.block();
         return this.produce.handle(port, index, at, length) === 'done' || this.block();
       case envelope.REQUEST_SETTLE:
         this.settle.handle(port, index, at);
@@ -159,6 +163,17 @@ export class ShardAgent {
       default:
         return true;
     }
+  }
+
+  /**
+   * Puts waiting metadata into the log. A batch of a topic must come after the record that makes the topic, or a replay
+   * finds messages of a topic that it does not know yet.
+   *
+   * @returns false when there is no room for it
+   */
+  private isMetadataLogged(): boolean {
+    if (this.context.control.hasMetadata) this.appendControl();
+    return !this.context.control.hasMetadata;
   }
 
   private block(): false {
@@ -180,7 +195,7 @@ export class ShardAgent {
     if (subscription.canReceive) this.groups.wakeSubscription(subscription);
   }
 
-  /** Everything that this duty cycle has decided goes into the log as one batch; its answers wait behind it. */
+  /** Everything that was decided goes into the log, as far as there is room; then its answers wait behind it. */
   private appendControl(): void {
     const { control, log, pending, clock } = this.context;
     this.groups.writeSettled();
@@ -191,11 +206,13 @@ export class ShardAgent {
       return;
     }
     if (pending.room <= answers) return;
-    if (!control.isEmpty) {
-      if (log.noRoomFor(control.bytes) !== undefined) return;
+    while (!control.isEmpty) {
+      if (log.noRoomFor(control.nextBytes) !== undefined) return;
       const payload = control.finish();
       const fields = { kind: layout.KIND_CONTROL, baseOffset: 0, topicId: 0, queueId: 0 } as const;
       log.append(fields, payload, 0, payload.length, clock.epochMs());
+      // The first of them begins with the number of this boot.
+      if (this.context.bootEnd === Number.POSITIVE_INFINITY) this.context.bootEnd = log.appended;
     }
     // An answer without records of its own (all ranges were extended, say) waits for those before it all the same.
     for (const { port, session, correlation } of this.settle.replies) {
@@ -234,7 +251,7 @@ export class ShardAgent {
     }
     this.settle.replies.length = 0;
     this.control.replies.length = 0;
-    this.context.control.finish();
+    this.context.control.clear();
   }
 
   private publishAppended(): void {
@@ -250,12 +267,10 @@ export class ShardAgent {
     const { context } = this;
     context.log.observe();
     const fault = context.memory.faultCode();
-    if (fault !== undefined && context.fenced === undefined) {
-      const text =
-        'the disk refused a write or a sync; what was not confirmed may be lost, and nothing more is taken';
-      context.fenced = { code: fault, text };
-      context.refusal = context.fenced;
-      context.emit({ event: 'fenced', code: fault, message: text });
+    if (fault !== undefined) {
+      // What was written before the failed sync may be gone, so ASYNC_FLUSH confirms nothing more either.
+      this.fence(fault);
+      return 0;
     }
     const { flushMode } = context.config;
     const commit = flushMode === 'SYNC_FLUSH' ? context.log.flushed : context.log.written;
@@ -263,6 +278,16 @@ export class ShardAgent {
     context.commit = commit;
     context.memory.commit.publish(commit);
     return 1;
+  }
+
+  private fence(code: ErrorCode): void {
+    const { context } = this;
+    if (context.fenced !== undefined) return;
+    const text =
+      'the disk refused a write or a sync; what was not confirmed may be lost, and nothing more is taken';
+    context.fenced = { code, text };
+    context.refusal = context.fenced;
+    context.emit({ event: 'fenced', code, message: text });
   }
 
   private onTime(nowMs: number): void {

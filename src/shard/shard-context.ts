@@ -37,6 +37,8 @@ export type ShardContext = {
   readonly emit: (event: ShardEvent) => void;
   /** Commit position of the last duty cycle. */
   commit: number;
+  /** End of the batch that says which boot this is; Infinity before it is in the log. */
+  bootEnd: number;
   /** Set when sends are refused: disk full, or fenced. */
   refusal: Refusal | undefined;
   /** Set for good when nothing can be written any more. */

@@ -40,6 +40,7 @@ type QueueState = {
   readonly queueId: number;
   readonly minOffset: number;
   readonly endOffset: number;
+  readonly storedEnd: number;
   readonly lastStoredAtMs: number;
   readonly segments: readonly QueueSegment[];
 };
@@ -55,6 +56,7 @@ type GroupQueueState = {
 
 type StateImage = {
   readonly boot: number;
+  readonly takenAtMs: number;
   readonly topicIdMax: number;
   readonly groupIdMax: number;
   readonly topics: readonly TopicRecord[];
@@ -155,14 +157,15 @@ export class ShardState {
     return queue;
   }
 
-  /** Replays a control batch. `nowMs` and `epochNowMs` turn the log's wall times into this run's monotonic ones. */
+  /** Replays the stored control batch at `at`. `nowMs` and `epochNowMs` turn the log's wall times into this run's monotonic ones. */
   addControl(
     bytes: Uint8Array,
     view: DataView,
-    payloadAt: number,
+    at: number,
     nowMs: number,
     epochNowMs: number,
   ): void {
+    const writtenAtMs = getU64(view, at + layout.STORED_AT_MS);
     const visitor: ControlVisitor = {
       metadata: (value) => this.applyMetadata(value as MetadataRecord),
       settled: (groupId, topicId, queueId, range) =>
@@ -171,10 +174,10 @@ export class ShardState {
         const found = this.groupQueue(groupId, topicId, queueId);
         // A later record about the same messages replaces the earlier one.
         found?.retries.remove(range.start, range.start + range.count);
-        found?.retry(retryEntry(range, nowMs, epochNowMs), nowMs);
+        found?.retry(retryEntry(range, writtenAtMs, nowMs, epochNowMs), nowMs);
       },
     };
-    readControl(bytes, view, payloadAt, visitor);
+    readControl(bytes, view, at + layout.STORED_HEADER_BYTES, visitor);
   }
 
   applyMetadata(record: MetadataRecord): void {
@@ -191,6 +194,7 @@ export class ShardState {
   image(nowMs: number, epochNowMs: number): unknown {
     const image: StateImage = {
       boot: this.boot,
+      takenAtMs: epochNowMs,
       topicIdMax: this.topicIdMax,
       groupIdMax: this.groupIdMax,
       topics: [...this.topics.values()],
@@ -200,6 +204,7 @@ export class ShardState {
         queueId: queue.queueId,
         minOffset: queue.minOffset,
         endOffset: queue.endOffset,
+        storedEnd: queue.storedEnd,
         lastStoredAtMs: queue.lastStoredAtMs,
         segments: queue.sealedSegments(),
       })),
@@ -215,13 +220,14 @@ export class ShardState {
     for (const group of image.groups) this.putGroup(group);
     for (const queue of image.queues) {
       const target = this.queue(queue.topicId, queue.queueId);
-      target?.restore(queue.segments, queue.minOffset, queue.endOffset);
+      target?.restore(queue.segments, queue);
       if (target !== undefined) target.lastStoredAtMs = queue.lastStoredAtMs;
     }
     for (const one of image.groupQueues) {
       const target = this.setPosition(one.groupId, one.topicId, one.queueId, one.settledThrough);
       for (const [start, end] of one.settled) target.settle(start, end);
-      for (const range of one.retries) target.retry(retryEntry(range, nowMs, epochNowMs), nowMs);
+      for (const range of one.retries)
+        target.retry(retryEntry(range, image.takenAtMs, nowMs, epochNowMs), nowMs);
     }
     this.dedup.restore(image.producers);
     this.boot = image.boot;
@@ -294,12 +300,22 @@ export class ShardState {
   }
 }
 
-function retryEntry(range: RetryRange, nowMs: number, epochNowMs: number): RetryEntry {
+/**
+ * Wall time is all that outlives a process, and it may have been set meanwhile: whatever it says, nobody waits longer than
+ * was left when this was written.
+ */
+function retryEntry(
+  range: RetryRange,
+  writtenAtMs: number,
+  nowMs: number,
+  epochNowMs: number,
+): RetryEntry {
+  const leftMs = Math.max(0, range.dueAtMs - writtenAtMs);
   return {
     start: range.start,
     end: range.start + range.count,
     attempt: range.attempt,
-    dueAtMs: nowMs + (range.dueAtMs - epochNowMs),
+    dueAtMs: nowMs + Math.min(leftMs, Math.max(0, range.dueAtMs - epochNowMs)),
     reason: '',
   };
 }
@@ -313,7 +329,7 @@ function groupQueueImage(one: GroupQueue, nowMs: number, epochNowMs: number): Gr
     queueId: one.queueId,
     settledThrough: one.settledThrough,
     settled: one.settled.runs(),
-    retries: one.retries.entries().map((entry) => ({
+    retries: one.retriesAfterRestart(nowMs).map((entry) => ({
       start: entry.start,
       count: entry.end - entry.start,
       attempt: entry.attempt,

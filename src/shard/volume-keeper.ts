@@ -16,6 +16,7 @@ export class VolumeKeeper {
   private notBeforeMs = 0;
   private readonly recycled: number[] = [];
   private isFull = false;
+  private isMeasuring = false;
   /** Share of the volume in use when it was last measured, 0 to 1. */
   usedRatio = 0;
 
@@ -64,7 +65,12 @@ export class VolumeKeeper {
   }
 
   measure(): void {
-    this.context.submit({ kind: 'measure-volume' }, (result) => this.onMeasured(result));
+    if (this.isMeasuring) return;
+    this.isMeasuring = true;
+    this.context.submit({ kind: 'measure-volume' }, (result) => {
+      this.isMeasuring = false;
+      this.onMeasured(result);
+    });
   }
 
   private onPrepared(result: SideJobResult): void {

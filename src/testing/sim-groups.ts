@@ -129,7 +129,9 @@ export class SimGroups {
     const { queueId, leaseId } = delivery;
     for (const extent of delivery.extents) {
       if (extent.unreadable === undefined) continue;
-      this.world.counts.coldReads += 1;
+      this.world.counts.unreadable += 1;
+      // Damaged is for ever; anything else is the disk's mood: the lease ends, and the message comes again.
+      if (extent.unreadable !== 'RECORD_CORRUPT') continue;
       for (let index = 0; index < extent.count; index += 1) {
         const offset = extent.firstOffset + index;
         member.hand.push({ id: '', queueId, offset, leaseId, isSilent: true });

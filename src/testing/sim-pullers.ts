@@ -38,7 +38,7 @@ export class SimPullers {
     if (answer.next < asked)
       throw new SimViolation(`a fetch from ${asked} goes on at ${answer.next}`);
     for (const { unreadable } of answer.extents)
-      if (unreadable !== undefined) this.world.counts.coldReads += 1;
+      if (unreadable !== undefined) this.world.counts.unreadable += 1;
     record(this.world, puller.name, 'pull', puller.topic, puller.q, answer);
     puller.next = answer.next;
   }

@@ -47,7 +47,7 @@ export type SimCounts = {
   topicsDeleted: number;
   expired: number;
   fullRefusals: number;
-  coldReads: number;
+  unreadable: number;
 };
 
 export class World {
@@ -139,6 +139,6 @@ function zeroCounts(): SimCounts {
   return {
     ...{ kills: 0, powerLosses: 0, crashesInRecovery: 0, diskErrors: 0, fences: 0, rotBatches: 0 },
     ...{ rotReports: 0, duplicates: 0, gapsRefused: 0, staleLeases: 0, deadLetters: 0 },
-    ...{ redriven: 0, topicsDeleted: 0, expired: 0, fullRefusals: 0, coldReads: 0 },
+    ...{ redriven: 0, topicsDeleted: 0, expired: 0, fullRefusals: 0, unreadable: 0 },
   };
 }
