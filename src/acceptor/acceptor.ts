@@ -210,6 +210,7 @@ export class Acceptor implements WebSocketHandler {
       });
       this.onIdle = undefined;
     }
+    core.subscriptions.isBrokerEnding = true;
     for (const { connection } of core.sessions.all())
       connection.close(CLOSE_GOING_AWAY, 'the broker is shutting down');
     const links = core.links.all.filter((link) => link.isReachable);

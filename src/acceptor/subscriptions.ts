@@ -41,6 +41,11 @@ export class Subscriptions {
   private readonly log: Logger;
   private readonly onClose: (subscription: Subscription) => void;
   private lastNumber = 0;
+  /**
+   * The broker closes, not the consumers: shards are not told, because what a consumer loses by going away counts as an
+   * attempt, and a rolling restart must not use those up.
+   */
+  isBrokerEnding = false;
 
   /** @param onClose - told each subscription that has ended */
   constructor(links: ShardLinks, log: Logger, onClose: (subscription: Subscription) => void) {
@@ -131,6 +136,7 @@ export class Subscriptions {
     this.byNumber.delete(number);
     if (subscription.sink.kind !== 'poll') subscription.sink.session.subscriptions.delete(number);
     this.members.leave(group.groupId, topic, number);
+    if (this.isBrokerEnding) return;
     for (const link of this.links.ofTopic(topic))
       this.tell(link, { op: 'detach', subscription: number });
     this.assignAll(group.groupId, topic);

@@ -196,7 +196,7 @@ export class RunningBroker implements Broker {
       config: {
         authToken: config.authToken ?? null,
         allowedOrigins: config.allowedOrigins,
-        allowedHosts: config.allowedHosts,
+        allowedHosts: [...config.allowedHosts, config.listenAddress],
         autoCreateTopics: config.autoCreateTopicEnable ?? false,
         autoCreateGroups: config.autoCreateSubscriptionGroup,
         defaultTopicQueues: config.defaultTopicQueueNums,
