@@ -31,7 +31,7 @@ export type DataDirectory = {
  * Takes the directory for this process, creating it when it is new.
  *
  * @param wanted - shape from the configuration; `shards` undefined takes what the store has, or `shardsDefault`
- * @throws INVALID_ARGUMENT when another broker uses it or the shape differs; STORAGE_IO
+ * @throws INVALID_ARGUMENT when another broker uses it or the shape differs; RECORD_CORRUPT, UNSUPPORTED_VERSION; STORAGE_IO
  */
 export function openDataDirectory(
   directory: string,
@@ -66,9 +66,7 @@ function readShape(
   path: string,
   wanted: { shards: number | undefined; segmentBytes: number; chunkBytes: number },
 ): StoreShape {
-  const meta = JSON.parse(readFileSync(join(path, META_NAME), 'utf8')) as StoreShape & {
-    format: number;
-  };
+  const meta = readMeta(join(path, META_NAME));
   if (meta.format !== FORMAT) {
     throw new SluiceError(
       'UNSUPPORTED_VERSION',
@@ -78,6 +76,11 @@ function readShape(
       },
     );
   }
+  const { shards, segmentBytes, chunkBytes } = meta;
+  if (
+    ![shards, segmentBytes, chunkBytes].every((value) => Number.isSafeInteger(value) && value > 0)
+  )
+    throw damagedMeta(join(path, META_NAME));
   const differ = (what: string, asked: number, has: number): never => {
     throw new SluiceError(
       'INVALID_ARGUMENT',
@@ -93,7 +96,34 @@ function readShape(
     differ('segmentBytes', wanted.segmentBytes, meta.segmentBytes);
   if (wanted.chunkBytes !== meta.chunkBytes)
     differ('tailBytes (or its limit by segmentBytes)', wanted.chunkBytes, meta.chunkBytes);
-  return { shards: meta.shards, segmentBytes: meta.segmentBytes, chunkBytes: meta.chunkBytes };
+  return { shards, segmentBytes, chunkBytes };
+}
+
+/** @throws RECORD_CORRUPT, STORAGE_IO */
+function readMeta(file: string): StoreShape & { readonly format: number } {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new SluiceError('STORAGE_IO', `${file} cannot be read: ${String(cause)}`, { cause });
+  }
+  let meta: unknown;
+  try {
+    meta = JSON.parse(text);
+  } catch (cause) {
+    throw damagedMeta(file, cause);
+  }
+  const format = (meta as { format?: unknown } | null)?.format;
+  if (typeof format !== 'number') throw damagedMeta(file);
+  return meta as StoreShape & { format: number };
+}
+
+/** It is written once, whole, before the first segment: damaged, it has to come from elsewhere, because guessing cuts logs. */
+function damagedMeta(file: string, cause?: unknown): SluiceError {
+  return new SluiceError('RECORD_CORRUPT', `${file} does not say what shape the store has`, {
+    hint: `Restore it from a backup, or write it anew with the numbers of the store: {"format":${FORMAT},"shards":…,"segmentBytes":…,"chunkBytes":…}. Nothing was changed.`,
+    cause,
+  });
 }
 
 function writeShape(path: string, shape: StoreShape): StoreShape {
