@@ -51,6 +51,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (program) => (await import('./commands/doctor.ts')).addDoctorCommand(program),
   },
   {
+    name: 'bench',
+    summary: 'measure a broker, and check that it kept every promise',
+    group: 'Operations:',
+    load: async (program) => (await import('./commands/bench.ts')).addBenchCommand(program),
+  },
+  {
     name: 'inspect',
     summary: 'read a data directory without changing it, damaged or not',
     group: 'Operations:',

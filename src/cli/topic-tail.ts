@@ -45,6 +45,8 @@ export class TopicTail {
   private printed = 0;
   private isStopping = false;
   private isAckPlanned = false;
+  /** Stdout wants a pause; what the socket has read already still comes. */
+  private isHeld = false;
   private finish: () => void = () => {};
   private readonly finished: Promise<void>;
   private cancelIdle: CancelTimer = () => {};
@@ -87,6 +89,8 @@ export class TopicTail {
       await this.reconnect();
     }
     this.cancelIdle();
+    // It may be paused for a stdout that takes nothing any more; the answers to acks must still come in.
+    this.session?.resume();
     await this.settle();
     await this.session?.close();
   }
@@ -107,7 +111,12 @@ export class TopicTail {
     });
     if (goesOn) return;
     session.pause();
-    this.options.printer.onDrain(() => session.resume());
+    if (this.isHeld) return;
+    this.isHeld = true;
+    this.options.printer.onDrain(() => {
+      this.isHeld = false;
+      this.session?.resume();
+    });
   }
 
   /** Stdout has the message. */

@@ -1,4 +1,5 @@
 /** `sluice bench`: load on a broker, and proof that it kept every promise; how near to the machine's limit it came. */
+import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError } from 'commander';
 import { systemClock } from '../../base/clock.ts';
 import { systemPrng } from '../../base/prng.ts';
@@ -175,6 +176,7 @@ async function run(mode: BenchMode, given: CommandOptions): Promise<void> {
     const result = await runBench(options, {
       clock: systemClock,
       prng: systemPrng(),
+      command: fileURLToPath(new URL('../main.js', import.meta.url)),
       signal: interruptSignal(),
       onProgress: (text, ratio) => progress.update(() => text, ratio),
     });
