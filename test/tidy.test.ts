@@ -57,7 +57,8 @@ const LAYERS: LayerTable = {
     ...['commit', 'acceptor', 'shard', 'client'],
   ],
   console: ['base', 'observe', 'client', 'config'],
-  cli: ['client', 'broker', 'config', 'observe', 'log', 'base', 'protocol'],
+  bench: ['base', 'protocol', 'transport', 'client'],
+  cli: ['bench', 'client', 'broker', 'config', 'observe', 'log', 'base', 'protocol'],
 };
 
 /** The ground and the message path: no package at all. */
