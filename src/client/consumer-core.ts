@@ -3,7 +3,7 @@
  * back as messages are settled. `consumer.ts` is what users see of it. Browser-safe.
  *
  * Credit: at most `credit` messages are here unsettled. A settled message gives one back; they are told to the broker in
- * lots of a quarter, and at once when a reader waits.
+ * lots of a quarter, and soon when a reader waits.
  */
 import type { CancelTimer } from '../base/clock.ts';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
@@ -47,6 +47,7 @@ export class ConsumerCore implements LinkMember {
   private creditBack = 0;
   private failures = 0;
   private cancelRetry: CancelTimer = () => {};
+  private cancelCredit: CancelTimer | undefined;
   private wakeAll: (() => void) | undefined;
   private change: Promise<void> | undefined;
 
@@ -70,8 +71,7 @@ export class ConsumerCore implements LinkMember {
 
   /** Resolves with the next change: a delivery, a settlement, a subscription, the end. */
   changed(): Promise<void> {
-    // Somebody waits who may hold the rest of the credit unsettled: the odd few are needed now.
-    this.sendCredit();
+    this.sendCreditSoon();
     this.change ??= new Promise((resolve) => {
       this.wakeAll = resolve;
     });
@@ -292,9 +292,19 @@ export class ConsumerCore implements LinkMember {
   private giveBack(messageCount: number): void {
     this.creditBack += messageCount;
     if (this.creditBack >= this.settings.credit / CREDIT_LOTS) this.sendCredit();
+    else if (this.change !== undefined) this.sendCreditSoon();
+  }
+
+  /** A reader waits, and somebody may hold the rest of the credit unsettled: the odd few are needed now. */
+  private sendCreditSoon(): void {
+    if (this.creditBack === 0 || this.cancelCredit !== undefined) return;
+    const { ackLingerMs } = this.settings;
+    this.cancelCredit = this.link.runtime.startTimer(ackLingerMs, () => this.sendCredit());
   }
 
   private sendCredit(): void {
+    this.cancelCredit?.();
+    this.cancelCredit = undefined;
     const { subscription, connection } = this;
     if (this.creditBack === 0 || subscription === undefined) return;
     connection?.notify({ op: 'credit', subscription, more: this.creditBack });
@@ -310,6 +320,7 @@ export class ConsumerCore implements LinkMember {
     if (this.isShut) return;
     this.isShut = true;
     this.cancelRetry();
+    this.cancelCredit?.();
     this.link.removeMember(this);
     if (this.subscription !== undefined) this.link.offDeliver(this.subscription);
     this.subscription = undefined;

@@ -19,8 +19,35 @@ export interface BatchWatcher {
   late(error: SluiceError): boolean;
 }
 
-type Resolve = (receipt: Receipt) => void;
-type Reject = (error: unknown) => void;
+type Answered = {
+  readonly promise: Promise<BatchReceipt>;
+  readonly resolve: (receipt: BatchReceipt) => void;
+  readonly reject: (error: SluiceError) => void;
+};
+
+function newAnswered(): Answered {
+  let resolve: Answered['resolve'] = () => {};
+  let reject: Answered['reject'] = () => {};
+  const promise = new Promise<BatchReceipt>((onStored, onFailed) => {
+    resolve = onStored;
+    reject = onFailed;
+  });
+  return { promise, resolve, reject };
+}
+
+/** The same functions for every batch: a promise a message is all that a single send costs. */
+const receiptsAt: ((batch: BatchReceipt) => Receipt)[] = [];
+/** Indexes for which such a function is kept. */
+const RECEIPTS_AT_MAX = 4096;
+
+function receiptAt(index: number): (batch: BatchReceipt) => Receipt {
+  let at = receiptsAt[index];
+  if (at === undefined) {
+    at = (batch) => batch.at(index);
+    if (index === receiptsAt.length && index < RECEIPTS_AT_MAX) receiptsAt.push(at);
+  }
+  return at;
+}
 
 const NO_BYTES = new Uint8Array(0);
 const NO_VIEW = viewOf(NO_BYTES);
@@ -47,10 +74,10 @@ export class ProducerBatch implements Pending {
   /** Why the broker will never take it; it is dropped once all before it are answered. */
   refusal: SluiceError | undefined;
   private sentOn: Connection | undefined;
-  /** Triples: index in the batch, resolve, reject. */
-  private settlers: (number | Resolve | Reject)[] = [];
+  /** What the promises of its single messages hang on; made with the first of them. */
+  private answered: Answered | undefined;
   private watchers: BatchWatcher[] = [];
-  /** Messages for which neither a settler nor a group waits. */
+  /** Messages for which neither a promise nor a group waits. */
   pushedCount = 0;
 
   constructor(
@@ -65,9 +92,10 @@ export class ProducerBatch implements Pending {
     this.createdAtMs = createdAtMs;
   }
 
-  /** The message added last is waited for by one promise. */
-  settleLast(resolve: Resolve, reject: Reject): void {
-    this.settlers.push(this.messageCount - 1, resolve, reject);
+  /** The receipt of the message added last, when the batch is answered. */
+  receiptOfLast(): Promise<Receipt> {
+    this.answered ??= newAnswered();
+    return this.answered.promise.then(receiptAt(this.messageCount - 1));
   }
 
   watch(watcher: BatchWatcher): void {
@@ -123,33 +151,25 @@ export class ProducerBatch implements Pending {
   }
 
   complete(receipt: BatchReceipt): void {
-    const { settlers } = this;
-    for (let at = 0; at < settlers.length; at += 3)
-      (settlers[at + 1] as Resolve)(receipt.at(settlers[at] as number));
+    this.answered?.resolve(receipt);
     for (const watcher of this.watchers) watcher.stored(this, receipt);
     this.forget();
   }
 
   fail(error: SluiceError): void {
-    this.rejectSettlers(error);
+    this.answered?.reject(error);
     for (const watcher of this.watchers) watcher.failed(this, error);
     this.forget();
   }
 
   /** Those who wait for its messages are told that it takes too long; it goes on. */
   expire(error: SluiceError): void {
-    this.rejectSettlers(error);
+    this.answered?.reject(error);
     this.watchers = this.watchers.filter((watcher) => !watcher.late(error));
   }
 
-  private rejectSettlers(error: SluiceError): void {
-    const { settlers } = this;
-    this.settlers = [];
-    for (let at = 2; at < settlers.length; at += 3) (settlers[at] as Reject)(error);
-  }
-
   private forget(): void {
-    this.settlers = [];
+    this.answered = undefined;
     this.watchers = [];
     this.sentOn = undefined;
     this.correlationId = 0;

@@ -185,7 +185,8 @@ export class ProducerLane {
       );
       return;
     }
-    this.batches.splice(index, 1);
+    if (index === 0) this.batches.shift();
+    else this.batches.splice(index, 1);
     this.sentCount -= 1;
     this.established = true;
     this.failures = 0;

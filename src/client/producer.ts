@@ -50,34 +50,17 @@ export class Producer implements AsyncDisposable {
    * @example const receipt = await producer.send({ topic: 'orders', key: 'o-17', body: { total: 12 } });
    */
   send(message: OutgoingMessage, options?: WaitOptions): Promise<Receipt> {
-    if (options === undefined)
-      return new Promise((resolve, reject) => this.#send(message, resolve, reject));
-    return new Promise((resolve, reject) => {
-      let waiting: WaitingSend | undefined;
-      let isOver = false;
-      const cancel = waitLimits(
-        options,
-        this.#core.runtime.startTimer,
-        (timeoutMs) => new SluiceError('TIMEOUT', `no acknowledgement within ${timeoutMs} ms`),
-        (reason) => {
-          isOver = true;
-          if (waiting === undefined) reject(reason);
-          else waiting.abandon(reason);
-        },
-      );
-      if (isOver) return;
-      waiting = this.#send(
-        message,
-        (receipt) => {
-          cancel();
-          resolve(receipt);
-        },
-        (error) => {
-          cancel();
-          reject(error);
-        },
-      );
-    });
+    const core = this.#core;
+    try {
+      const route = core.routeOf(message);
+      if (options === undefined && core.isOpen(route)) {
+        const batch = core.place(route, message);
+        if (batch !== undefined) return batch.receiptOfLast();
+      }
+      return this.#sendWaiting(route, message, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -226,28 +209,42 @@ export class Producer implements AsyncDisposable {
     return this.#core.runtime.clock.monotonicMs();
   }
 
-  #send(
+  /** A send that has to wait for its turn, or whose caller may give up. */
+  #sendWaiting(
+    route: TopicRoute,
     message: OutgoingMessage,
-    resolve: (receipt: Receipt) => void,
-    reject: (error: unknown) => void,
-  ): WaitingSend | undefined {
+    options: WaitOptions | undefined,
+  ): Promise<Receipt> {
     const core = this.#core;
-    try {
-      const route = core.routeOf(message);
-      if (core.isOpen(route)) {
-        const batch = core.place(route, message);
+    return new Promise((resolve, reject) => {
+      let waiting: WaitingSend | undefined;
+      let isOver = false;
+      const cancel = waitLimits(
+        options,
+        core.runtime.startTimer,
+        (timeoutMs) => new SluiceError('TIMEOUT', `no acknowledgement within ${timeoutMs} ms`),
+        (reason) => {
+          isOver = true;
+          if (waiting !== undefined) waiting.abandoned = true;
+          reject(reason);
+        },
+      );
+      if (isOver) return;
+      const settle = (receipt: Promise<Receipt>): void => {
+        receipt.then(resolve, reject).finally(cancel);
+      };
+      try {
+        const batch = core.isOpen(route) ? core.place(route, message) : undefined;
         if (batch !== undefined) {
-          batch.settleLast(resolve, reject);
-          return undefined;
+          settle(batch.receiptOfLast());
+          return;
         }
+        waiting = new WaitingSend(message, this.#nowMs(), core.place, settle);
+        core.wait(route, waiting);
+      } catch (error) {
+        settle(Promise.reject(error));
       }
-      const waiting = new WaitingSend(message, this.#nowMs(), core.place, resolve, reject);
-      core.wait(route, waiting);
-      return waiting;
-    } catch (error) {
-      reject(error);
-      return undefined;
-    }
+    });
   }
 
   #sendGroup(group: SendGroup, messages: readonly OutgoingMessage[]): void {

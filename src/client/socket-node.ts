@@ -4,11 +4,13 @@
  */
 import type { Socket as NetSocket } from 'node:net';
 import { WebSocket } from 'ws';
-import { MIB } from '../base/units.ts';
+import { KIB, MIB } from '../base/units.ts';
 import { failedSocket, type OpenSocket } from './socket.ts';
 
 /** Bytes of one frame from the broker: a DELIVER is one batch, a `fetched` may hold several of the largest. */
 const RECEIVE_BYTES_MAX = 64 * MIB;
+/** Bytes of frames that are gathered for one system call. */
+const GATHER_BYTES = 64 * KIB;
 
 /**
  * Frames from a browser are masked so that a hostile page cannot make them look like another protocol to a proxy
@@ -16,6 +18,33 @@ const RECEIVE_BYTES_MAX = 64 * MIB;
  */
 function zeroMask(mask: Buffer): void {
   mask.fill(0);
+}
+
+const noCork = (_bytes: number): void => {};
+
+/**
+ * Gathers the frames of one turn, so that several go with one system call. To be called before each send.
+ *
+ * @returns takes the bytes that are sent next
+ */
+function corkOf(socket: NetSocket): (bytes: number) => void {
+  let isCorked = false;
+  let gatheredBytes = 0;
+  const uncork = (): void => {
+    if (!isCorked) return;
+    isCorked = false;
+    gatheredBytes = 0;
+    socket.uncork();
+  };
+  return (bytes) => {
+    // Enough for one call: the other side should not wait for the end of a long turn.
+    if (gatheredBytes >= GATHER_BYTES) uncork();
+    gatheredBytes += bytes;
+    if (isCorked) return;
+    isCorked = true;
+    socket.cork();
+    queueMicrotask(uncork);
+  };
 }
 
 /** Opens a socket on `ws`. */
@@ -38,7 +67,11 @@ export const openNodeSocket: OpenSocket = (url, events) => {
     ended = true;
     events.closed(reason);
   };
-  webSocket.on('upgrade', (response) => (response.socket as NetSocket).unref());
+  let cork = noCork;
+  webSocket.on('upgrade', ({ socket }) => {
+    socket.unref();
+    cork = corkOf(socket);
+  });
   webSocket.on('open', () => events.open());
   webSocket.on('message', (data: Buffer, isBinary) => {
     if (ended) return;
@@ -53,7 +86,9 @@ export const openNodeSocket: OpenSocket = (url, events) => {
   );
   return {
     send: (data) => {
-      if (webSocket.readyState === WebSocket.OPEN) webSocket.send(data);
+      if (webSocket.readyState !== WebSocket.OPEN) return;
+      cork(data.length);
+      webSocket.send(data);
     },
     close: () => webSocket.close(1000),
     terminate: () => {

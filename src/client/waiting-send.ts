@@ -20,46 +20,38 @@ export class WaitingSend implements WaitingMessages {
   abandoned = false;
   private readonly message: OutgoingMessage;
   private readonly placeMessage: PlaceMessage;
-  private readonly resolve: (receipt: Receipt) => void;
-  private readonly reject: (error: unknown) => void;
+  private readonly settle: (receipt: Promise<Receipt>) => void;
 
   constructor(
     message: OutgoingMessage,
     sinceMs: number,
     placeMessage: PlaceMessage,
-    resolve: (receipt: Receipt) => void,
-    reject: (error: unknown) => void,
+    settle: (receipt: Promise<Receipt>) => void,
   ) {
     this.message = message;
     this.sinceMs = sinceMs;
     this.placeMessage = placeMessage;
-    this.resolve = resolve;
-    this.reject = reject;
+    this.settle = settle;
   }
 
   place(route: TopicRoute): boolean {
     try {
       const batch = this.placeMessage(route, this.message);
       if (batch === undefined) return false;
-      batch.settleLast(this.resolve, this.reject);
+      this.settle(batch.receiptOfLast());
     } catch (error) {
-      this.reject(error);
+      this.settle(Promise.reject(error));
     }
     return true;
   }
 
   fail(error: SluiceError): void {
-    this.reject(error);
+    this.settle(Promise.reject(error));
   }
 
   late(error: SluiceError): void {
-    this.abandon(error);
-  }
-
-  /** It is not sent any more. */
-  abandon(error: unknown): void {
     this.abandoned = true;
-    this.reject(error);
+    this.fail(error);
   }
 }
 
