@@ -27,6 +27,7 @@ export class RangeSet {
 
   /** Takes `start` to `end` out, splitting runs where needed. @returns how many numbers were in the set */
   remove(start: number, end: number): number {
+    if (start >= end) return 0;
     let removed = 0;
     let index = this.firstEndingAtOrAfter(start + 1);
     while (index < this.starts.length && (this.starts[index] as number) < end) {
