@@ -10,7 +10,11 @@ import type { ShardContext } from './shard-context.ts';
 import type { VolumeKeeper } from './volume-keeper.ts';
 
 const UPKEEP_INTERVAL_MS = 1000;
+/** The same while sends are refused because the disk is full. */
+const UPKEEP_INTERVAL_FULL_MS = 50;
 const SNAPSHOT_INTERVAL_MS = 5000;
+/** The same while the disk is full: segments that may go wait for a snapshot of what is behind them. */
+const SNAPSHOT_INTERVAL_FULL_MS = 250;
 /** Segments of log after which a snapshot is made whatever the time. */
 const SNAPSHOT_SEGMENTS_MAX = 8;
 /** Milliseconds between two segments that are read through in search of damage. */
@@ -83,7 +87,8 @@ export class LogKeeper {
 
   doWork(nowMs: number): void {
     this.writeSnapshotWhenSafe();
-    if (this.context.fenced !== undefined || nowMs - this.upkeepAtMs < UPKEEP_INTERVAL_MS) {
+    const intervalMs = this.volume.isFull ? UPKEEP_INTERVAL_FULL_MS : UPKEEP_INTERVAL_MS;
+    if (this.context.fenced !== undefined || nowMs - this.upkeepAtMs < intervalMs) {
       this.indexNext();
       return;
     }
@@ -131,8 +136,8 @@ export class LogKeeper {
     const { config, log } = this.context;
     const segments = (log.appended - this.snapshotPosition) / config.segmentBytes;
     if (this.waiting !== undefined || (segments < 1 && !this.isSnapshotWanted)) return;
-    if (segments < SNAPSHOT_SEGMENTS_MAX && nowMs - this.snapshotAtMs < SNAPSHOT_INTERVAL_MS)
-      return;
+    const intervalMs = this.volume.isFull ? SNAPSHOT_INTERVAL_FULL_MS : SNAPSHOT_INTERVAL_MS;
+    if (segments < SNAPSHOT_SEGMENTS_MAX && nowMs - this.snapshotAtMs < intervalMs) return;
     this.snapshot(() => {});
   }
 
@@ -194,25 +199,28 @@ export class LogKeeper {
           nextStoredAtMs < epochNowMs - keptMs || queue.keptBytes - segment.bytes >= keptBytes,
       );
     }
-    if (
-      config.retentionBytes !== null &&
-      this.context.log.appended - this.logStart > config.retentionBytes
-    )
-      this.dropOldest(() => true);
+    const overBytes =
+      this.context.log.appended - this.logStart - (config.retentionBytes ?? Infinity);
+    if (overBytes > 0) this.dropOldest(Math.ceil(overBytes / config.segmentBytes), () => true);
     if (this.volume.isUnderPressure)
-      this.dropOldest((queue, segment) => this.mayDrop(queue, segment));
+      this.dropOldest(this.volume.excessSegments, (queue, segment) => this.mayDrop(queue, segment));
     this.releaseUnused();
   }
 
-  /** Lets the oldest segment go where each queue in it allows that. */
-  private dropOldest(mayDrop: (queue: ConsumeQueue, segment: QueueSegment) => boolean): void {
-    const oldest = Math.min(...this.live.keys());
-    const holders = [...this.context.state.queues.values()].filter(
-      (queue) => queue.sealedSegments()[0]?.segment === oldest,
-    );
-    if (!holders.every((queue) => mayDrop(queue, queue.sealedSegments()[0] as QueueSegment)))
-      return;
-    for (const queue of holders) this.expire(queue, (segment) => segment.segment === oldest);
+  /** Lets the oldest segments go, `count` at most, as far as each queue in them allows that. */
+  private dropOldest(
+    count: number,
+    mayDrop: (queue: ConsumeQueue, segment: QueueSegment) => boolean,
+  ): void {
+    const oldest = [...this.live.keys()].sort((left, right) => left - right).slice(0, count);
+    for (const segment of oldest) {
+      const holders = [...this.context.state.queues.values()].filter(
+        (queue) => queue.sealedSegments()[0]?.segment === segment,
+      );
+      if (!holders.every((queue) => mayDrop(queue, queue.sealedSegments()[0] as QueueSegment)))
+        return;
+      for (const queue of holders) this.expire(queue, (one) => one.segment === segment);
+    }
   }
 
   private mayDrop(queue: ConsumeQueue, segment: QueueSegment): boolean {

@@ -9,16 +9,24 @@ import type { ShardContext } from './shard-context.ts';
 const RETRY_MS = 500;
 /** Freed segments kept to be used again; more are removed. */
 const RECYCLED_MAX = 2;
+/** Segments for which there must be room before another is made. */
+const ROOM_SEGMENTS = 2;
 
 export class VolumeKeeper {
   private readonly context: ShardContext;
   private isPreparing = false;
   private notBeforeMs = 0;
   private readonly recycled: number[] = [];
-  private isFull = false;
   private isMeasuring = false;
+  /** Segments that are being removed. */
+  private removingCount = 0;
+  private freeBytes = 0;
+  /** 0: not known yet. */
+  private totalBytes = 0;
   /** Share of the volume in use when it was last measured, 0 to 1. */
   usedRatio = 0;
+  /** Sends are refused until there is room for a segment. */
+  isFull = false;
 
   constructor(context: ShardContext) {
     this.context = context;
@@ -27,6 +35,15 @@ export class VolumeKeeper {
   /** Is the disk so full that old messages should go early where their topics allow it? */
   get isUnderPressure(): boolean {
     return this.isFull || this.usedRatio > this.context.config.diskSoftRatio;
+  }
+
+  /** How many segments have to go to end the pressure, beside those that are going. */
+  get excessSegments(): number {
+    const { diskSoftRatio, segmentBytes } = this.context.config;
+    const overSoftBytes = (this.usedRatio - diskSoftRatio) * this.totalBytes;
+    const missingBytes = this.isFull ? ROOM_SEGMENTS * segmentBytes - this.freeBytes : 0;
+    const count = Math.ceil(Math.max(overSoftBytes, missingBytes) / segmentBytes);
+    return Math.max(this.isFull ? 1 : 0, count) - this.removingCount;
   }
 
   /** Asks for the segment after the one that is written, once that is begun. */
@@ -58,10 +75,12 @@ export class VolumeKeeper {
     // A full disk gets back what was kept for later.
     if (this.isUnderPressure) removed.push(...this.recycled.splice(0));
     if (removed.length === 0) return;
-    this.context.submit({ kind: 'remove-segments', segments: removed }, (result) =>
-      this.onMeasured(result),
-    );
-    this.notBeforeMs = 0;
+    this.removingCount += removed.length;
+    this.context.submit({ kind: 'remove-segments', segments: removed }, (result) => {
+      this.removingCount -= removed.length;
+      this.onMeasured(result);
+      this.notBeforeMs = 0;
+    });
   }
 
   measure(): void {
@@ -102,6 +121,10 @@ export class VolumeKeeper {
   }
 
   private onMeasured(result: SideJobResult): void {
-    if (result.usedRatio !== undefined) this.usedRatio = result.usedRatio;
+    const { usedRatio, freeBytes } = result;
+    if (usedRatio === undefined || freeBytes === undefined) return;
+    this.usedRatio = usedRatio;
+    this.freeBytes = freeBytes;
+    if (usedRatio < 1) this.totalBytes = freeBytes / (1 - usedRatio);
   }
 }
