@@ -62,6 +62,10 @@ async function main(options: Options): Promise<boolean> {
     broker: chaos.state,
   }));
   let killing: Promise<void> | undefined;
+  let restartFailed: (error: unknown) => void = () => {};
+  const failure = new Promise<never>((_, reject) => {
+    restartFailed = reject;
+  });
   const kill = async (): Promise<void> => {
     chaos.state = 'killed, recovering';
     chaos.restartMs = await broker?.killAndRestart();
@@ -69,9 +73,11 @@ async function main(options: Options): Promise<boolean> {
   };
   const startedAt = performance.now();
   try {
-    await runFlights(url, flights, proof, run, () => {
-      if (options.chaos && run.acked >= flights.length * KILL_AT) killing ??= kill();
+    const running = runFlights(url, flights, proof, run, () => {
+      if (options.chaos && run.acked >= flights.length * KILL_AT)
+        killing ??= kill().catch(restartFailed);
     });
+    await Promise.race([running, failure]);
     await killing;
   } finally {
     screen.close();
@@ -136,4 +142,6 @@ try {
   console.error(error instanceof Error ? error.message : error);
   process.exit(EXIT_USAGE);
 }
+// Ctrl-C: the broker is killed and its directory removed on the way out.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 process.exitCode = (await main(options)) ? 0 : 1;

@@ -1,7 +1,8 @@
 /** A broker of our own in a process of its own, so that it can be killed: `sluice up` on a directory that outlives it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,6 +23,7 @@ export class BrokerProcess implements AsyncDisposable {
 
   static async start(): Promise<BrokerProcess> {
     const broker = new BrokerProcess(await mkdtemp(join(tmpdir(), 'sluice-flights-')));
+    process.once('exit', () => broker.#leaveNothing());
     await broker.#run(await freePort());
     return broker;
   }
@@ -42,7 +44,13 @@ export class BrokerProcess implements AsyncDisposable {
       child.kill('SIGTERM');
       await once(child, 'exit');
     }
-    await rm(this.#directory, { recursive: true, force: true });
+    this.#leaveNothing();
+  }
+
+  #leaveNothing(): void {
+    this.#child?.kill('SIGKILL');
+    // A process that was just killed may still be on its way out of its files.
+    rmSync(this.#directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 
   async #run(port: number): Promise<void> {
