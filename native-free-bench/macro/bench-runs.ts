@@ -46,7 +46,7 @@ export const ingestPrepared: MacroBenchmark = {
   about:
     'prepared 16 KiB batches, SYNC_FLUSH, against the lower of the two limits; memory meanwhile',
   run: async (plan) => {
-    const result = await sluiceBench(plan, ['produce', '--prepared']);
+    const result = await sluiceBench(plan, ['produce', '--prepared'], 'always');
     const common = commonOf(result);
     return [
       {
@@ -94,7 +94,7 @@ export const consumeTail: MacroBenchmark = {
   run: async (plan) => {
     const rate = plan.size === 'small' ? '50000' : '1600000';
     const words = ['consume', '--while-producing', '--rate', rate];
-    const result = await sluiceBench(plan, words);
+    const result = await sluiceBench(plan, words, 'always');
     return [messagesFigure('consume-tail', 'consume from the tail', result, 1_500_000)];
   },
 };

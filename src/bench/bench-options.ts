@@ -7,6 +7,7 @@ import {
   TOPIC_QUEUES_MAX,
   TOPICS_MAX,
 } from '../base/limits.ts';
+import { webSocketUrls } from '../client/servers.ts';
 import { STAMP_BYTES } from './message-stamp.ts';
 
 /** Unanswered frames a connection: as many batches as a broker remembers of a producer. */
@@ -53,7 +54,8 @@ export type BenchOptions = {
 
 /** @throws INVALID_ARGUMENT naming the option, its value and what is allowed */
 export function checkBenchOptions(options: BenchOptions): void {
-  const { prepared, framePerMessage, mode, whileProducing, rate } = options;
+  const { prepared, framePerMessage, mode, whileProducing, rate, url } = options;
+  if (url !== undefined) webSocketUrls(url);
   range('--size', options.size, STAMP_BYTES, BODY_BYTES_MAX);
   range('--seconds', options.seconds, 0.1, 86_400);
   range('--connections', options.connections, 1, 1000);

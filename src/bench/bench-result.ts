@@ -1,7 +1,9 @@
 /** The final line of a run: what `sluice bench` prints, for programs as it is and for people as a table. */
 import type { BenchMode, BenchOptions } from './bench-options.ts';
 import type { MachineLimits } from './machine-limits.ts';
-import type { LedgerReport } from './message-ledger.ts';
+import type { LostMessage, MessageLedger } from './message-ledger.ts';
+
+const EXAMPLES_MAX = 5;
 
 export type BenchResult = {
   readonly mode: BenchMode;
@@ -19,6 +21,8 @@ export type BenchResult = {
   readonly duplicated: number;
   readonly reordered: number;
   readonly damaged: number;
+  /** Some of the lost ones; empty as it should be. */
+  readonly lostExamples: readonly LostMessage[];
   /** Messages that were consumed by our client; only of `consume`. */
   readonly consumed: number | null;
   /** The lower of the limits. */
@@ -74,11 +78,13 @@ export function limitFields(
 }
 
 export function ledgerFields(
-  report: LedgerReport,
+  ledger: MessageLedger,
   corruptBatches: number,
-): Pick<BenchResult, 'acked' | 'lost' | 'duplicated' | 'reordered' | 'damaged'> {
-  const { acked, lost, duplicated, reordered, unexpected } = report;
-  return { acked, lost, duplicated, reordered, damaged: unexpected + corruptBatches };
+): Pick<BenchResult, 'acked' | 'lost' | 'lostExamples' | 'duplicated' | 'reordered' | 'damaged'> {
+  const { acked, lost, duplicated, reordered, unexpected } = ledger.report();
+  const lostExamples = lost === 0 ? [] : ledger.lostExamples(EXAMPLES_MAX);
+  const damaged = unexpected + corruptBatches;
+  return { acked, lost, lostExamples, duplicated, reordered, damaged };
 }
 
 export function wholeOrNull(value: number | undefined): number | null {

@@ -70,7 +70,7 @@ export async function runConsume(run: BenchRun, groups: string[]): Promise<Bench
     messagesPerSecond: Math.round(measured.messages / measured.seconds),
     bytesPerSecond: Math.round(bytesPerSecond),
     ...(options.whileProducing ? latencyReport(counters.latency) : noLatency),
-    ...ledgerFields(ledger.report(), 0),
+    ...ledgerFields(ledger, 0),
     consumed: counters.messages,
     ...limitFields(run.limits, bytesPerSecond),
     ...runFields(run, measured),

@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { type Clock, sleep } from '../base/clock.ts';
 import type { SluiceError } from '../base/errors.ts';
-import { MIB } from '../base/units.ts';
+import { alignUp, MIB } from '../base/units.ts';
 import type { Load } from './load.ts';
 import { ServerProcess } from './server-process.ts';
 import { clientFrame, OPCODE_TEXT } from './ws-frames.ts';
@@ -26,8 +26,9 @@ export type MachineLimits = {
   readonly loopback: number | undefined;
 };
 
-/** The file is written over and over: as long as a segment. */
-const FILE_BYTES: number = 64 * MIB;
+/** The file is written over and over: some groups long, and no longer than a segment. */
+const FILE_BYTES_MAX: number = 64 * MIB;
+const FILE_GROUPS = 4;
 const FILE_NAME = 'bench-limit.tmp';
 const MS_PER_SECOND = 1000;
 const PREALLOCATE_BYTES = MIB;
@@ -49,15 +50,16 @@ export type DiskLimitOptions = {
 /** Writes groups to a preallocated file of the directory, and syncs as the broker would. @returns bytes a second */
 export function measureDisk(options: DiskLimitOptions): number {
   const { directory, clock, seconds, syncIntervalMs } = options;
-  const groupBytes = Math.min(options.groupBytes, FILE_BYTES);
-  return withFile(directory, (file) => {
+  const groupBytes = Math.min(options.groupBytes, FILE_BYTES_MAX);
+  const fileBytes = Math.min(FILE_BYTES_MAX, alignUp(groupBytes * FILE_GROUPS, MIB));
+  return withFile(directory, fileBytes, (file) => {
     const group = new Uint8Array(groupBytes).fill(0x5a);
     const startMs = clock.monotonicMs();
     const endMs = startMs + seconds * MS_PER_SECOND;
     let syncedMs = startMs;
     let bytes = 0;
     for (let at = 0; clock.monotonicMs() < endMs; at += groupBytes) {
-      if (at + groupBytes > FILE_BYTES) at = 0;
+      if (at + groupBytes > fileBytes) at = 0;
       writeSync(file, group, 0, groupBytes, at);
       bytes += groupBytes;
       if (clock.monotonicMs() - syncedMs < syncIntervalMs) continue;
@@ -74,24 +76,24 @@ export function measureDiskRead(
   options: Pick<DiskLimitOptions, 'directory' | 'seconds' | 'clock'>,
 ): number {
   const { directory, clock, seconds } = options;
-  return withFile(directory, (file) => {
+  return withFile(directory, FILE_BYTES_MAX, (file) => {
     const piece = new Uint8Array(READ_BYTES);
     const startMs = clock.monotonicMs();
     const endMs = startMs + seconds * MS_PER_SECOND;
     let bytes = 0;
-    for (let at = 0; clock.monotonicMs() < endMs; at = (at + READ_BYTES) % FILE_BYTES)
+    for (let at = 0; clock.monotonicMs() < endMs; at = (at + READ_BYTES) % FILE_BYTES_MAX)
       bytes += readSync(file, piece, 0, READ_BYTES, at);
     return (bytes / (clock.monotonicMs() - startMs)) * MS_PER_SECOND;
   });
 }
 
 /** A file of zeros, on the disk before it is used, gone afterwards. */
-function withFile(directory: string, measure: (file: number) => number): number {
+function withFile(directory: string, fileBytes: number, measure: (file: number) => number): number {
   const path = join(directory, FILE_NAME);
   const file = openSync(path, 'w+', FILE_MODE);
   try {
     const zeros = new Uint8Array(PREALLOCATE_BYTES);
-    for (let at = 0; at < FILE_BYTES; at += PREALLOCATE_BYTES)
+    for (let at = 0; at < fileBytes; at += PREALLOCATE_BYTES)
       writeSync(file, zeros, 0, PREALLOCATE_BYTES, at);
     fsyncSync(file);
     return measure(file);

@@ -18,6 +18,9 @@ export type LedgerReport = {
   readonly unexpected: number;
 };
 
+/** A message by its stamp. */
+export type LostMessage = { readonly producer: number; readonly sequence: number };
+
 /** What one producer was promised; a plain object, so that it can come from another thread. */
 export type AckedPart = {
   readonly producer: number;
@@ -101,6 +104,18 @@ export class MessageLedger {
   /** Different messages read back so far. */
   get seenCount(): number {
     return sum(this.seen.map(({ count }) => count));
+  }
+
+  /** The first messages that were acknowledged and did not come back, for whoever looks for the reason. */
+  lostExamples(max: number): readonly LostMessage[] {
+    const examples: LostMessage[] = [];
+    for (const [producer, acked] of this.acked.entries()) {
+      for (const sequence of acked.missingIn(this.seen[producer] as PagedBitmap)) {
+        if (examples.length >= max) return examples;
+        examples.push({ producer, sequence });
+      }
+    }
+    return examples;
   }
 
   report(): LedgerReport {

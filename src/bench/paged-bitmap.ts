@@ -51,6 +51,17 @@ export class PagedBitmap {
     return missing;
   }
 
+  /** Those that are not in `other`, in order. */
+  *missingIn(other: PagedBitmap): Generator<number> {
+    for (const [index, page] of this.pages.entries()) {
+      if (page === undefined) continue;
+      const others = other.pages[index];
+      if (others !== undefined && bitsWithout(page, others) === 0) continue;
+      for (let value = index * PAGE_BITS; value < (index + 1) * PAGE_BITS; value += 1)
+        if (this.has(value) && !other.has(value)) yield value;
+    }
+  }
+
   private pageOf(index: number): Uint32Array {
     const page = this.pages[index];
     if (page !== undefined) return page;

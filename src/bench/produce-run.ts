@@ -34,7 +34,7 @@ export async function runProduce(run: BenchRun, groups: string[]): Promise<Bench
     messagesPerSecond: Math.round(measured.messages / measured.seconds),
     bytesPerSecond: Math.round(bytesPerSecond),
     ...latencyReport(outcome.latency),
-    ...ledgerFields(ledger.report(), found.corruptBatches),
+    ...ledgerFields(ledger, found.corruptBatches),
     consumed: null,
     ...limitFields(run.limits, bytesPerSecond),
     ...runFields(run, measured),

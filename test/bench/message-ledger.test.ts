@@ -23,6 +23,8 @@ describe('a ledger', () => {
     ledger.see(0, 0, 0, 65_000);
     ledger.see(0, 0, 65_003, 30_000);
     assert.equal(ledger.report().lost, 3 + 4997);
+    const examples = ledger.lostExamples(4).map(({ sequence }) => sequence);
+    assert.deepEqual(examples, [65_000, 65_001, 65_002, 95_003]);
   });
 
   it('does not miss what was never acknowledged', () => {
