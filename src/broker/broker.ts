@@ -6,7 +6,7 @@ import type { SluiceError } from '../base/errors.ts';
 import { FRAME_BYTES_MAX, GROUPS_MAX, HTTP_BODY_BYTES_MAX, TOPICS_MAX } from '../base/limits.ts';
 import type { Logger } from '../base/log-sink.ts';
 import type { BrokerConfig } from '../config/config-schema.ts';
-import type { ShardMetadata } from '../protocol/shard-control.ts';
+import type { ShardEvent, ShardMetadata } from '../protocol/shard-control.ts';
 import type { ShardConfig } from '../shard/shard-config.ts';
 import { openFrontDoor } from '../transport/front-door.ts';
 import type { FrontDoor } from '../transport/transport.ts';
@@ -40,6 +40,8 @@ export class RunningBroker implements Broker {
   private readonly shards: ShardHost[];
   private readonly pump: Pump;
   private readonly metrics = new BrokerMetrics();
+  /** Why, by shard. */
+  private readonly fencedByDisk = new Map<number, string>();
   private acceptor: Acceptor | undefined;
   private frontDoor: FrontDoor | undefined;
   private readyInfo: BrokerReady | undefined;
@@ -213,10 +215,9 @@ export class RunningBroker implements Broker {
       shards: this.shards.map((shard) => shard.port),
       readCold: (shard, position, bytes) =>
         (this.shards[shard] as ShardHost).readCold(position, bytes),
-      onShardEvent: (shard, event) =>
-        this.log.child('shard').warn(event.event, { shard, ...event }),
+      onShardEvent: (shard, event) => this.onShardEvent(shard, event),
       metricsText: () => this.metricsText(),
-      unreadyReasons: () => [],
+      unreadyReasons: () => [...this.fencedByDisk.values()],
       brokerFacts: () => ({
         version: VERSION,
         uptimeSeconds: Math.round(process.uptime()),
@@ -249,12 +250,23 @@ export class RunningBroker implements Broker {
     });
   }
 
+  /** A shard that its disk has fenced runs on and serves what is committed, but the broker is not ready for work. */
+  private onShardEvent(shard: number, event: ShardEvent): void {
+    const log = this.log.child('shard');
+    if (event.event !== 'fenced') log.warn(event.event, { shard, ...event });
+    else {
+      log.error(event.event, { shard, ...event });
+      this.fencedByDisk.set(shard, `shard ${shard}: ${event.message}`);
+    }
+  }
+
   private onShardDown(shard: number, error: SluiceError, isFenced: boolean): void {
     this.log.error(isFenced ? 'shard-fenced' : 'shard-crashed', { shard, error });
     this.acceptor?.shardDown(shard);
   }
 
   private onShardUp(shard: number, metadata: ShardMetadata): void {
+    this.fencedByDisk.delete(shard);
     this.log.info('shard-restarted', { shard });
     this.acceptor?.shardUp(shard, (this.shards[shard] as ShardHost).port, metadata);
     this.pump.schedule();

@@ -60,7 +60,7 @@ function isAlive(holder: Holder): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-  return holder.startedAt === startOf(holder.pid);
+  return holder.startedAt === startOf(holder.pid) && !isZombie(holder.pid);
 }
 
 /** Field 22 of /proc/PID/stat, in clock ticks since boot, with the boot's id; empty where there is no such file. */
@@ -71,6 +71,16 @@ function startOf(pid: number): string {
     return `${fields[19] ?? ''}@${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}`;
   } catch {
     return '';
+  }
+}
+
+/** Ended, and not yet collected by its parent, as in a container without an init: it holds nothing any more. */
+function isZombie(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z');
+  } catch {
+    return false;
   }
 }
 

@@ -216,7 +216,7 @@ export const SETTINGS: SettingTable = {
     'Shards and memory',
     bytesPowerOfTwo(MIB, GIB),
     16 * MIB,
-    'Size of each request and reply ring between the front door and a shard.',
+    'Size of the request ring between the front door and a shard; its reply ring is an eighth.',
   ),
   defaultTopicQueueNums: setting(
     'Topics and groups',
