@@ -7,6 +7,7 @@
 import type { Clock } from '../base/clock.ts';
 import { ConnectionCensus } from './connection-census.ts';
 import { ConnectionWatch } from './connection-watch.ts';
+import { freePort } from './free-port.ts';
 import { noStatistics } from './front-door-options.ts';
 import { refuseConnection, refuseUpgrade } from './http-refusal.ts';
 import { findListenError } from './listen-error.ts';
@@ -74,7 +75,9 @@ class UwsFrontDoor implements FrontDoor {
   }
 
   async listen(): Promise<void> {
-    const { host, port } = this.options;
+    const { host } = this.options;
+    // Given port 0 the library binds without SO_REUSEADDR, and a broker that is killed could not come back to its port.
+    const port = this.options.port === 0 ? await freePort(host) : this.options.port;
     const exclusive = this.library.LIBUS_LISTEN_EXCLUSIVE_PORT;
     this.app.listen(host, port, exclusive, (token) => {
       this.listenToken = token === false ? undefined : token;
