@@ -146,8 +146,8 @@ test(
   {
     skip,
   },
-  () =>
-    assertNothingLost({
+  (context) =>
+    assertNothingLost(context, {
       settings: { flushDiskType: 'ASYNC_FLUSH', flushIntervalMs: FLUSH_INTERVAL_MS, shards: 1 },
       allowedLoss: { faultKinds: ['power'], windowUs: (FLUSH_INTERVAL_MS + ASYNC_SLACK_MS) * 1000 },
     }),
