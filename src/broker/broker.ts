@@ -175,6 +175,8 @@ export class RunningBroker implements Broker {
       onReplies: schedule,
       onDown: (shard: number, error: SluiceError, isFenced: boolean) =>
         this.onShardDown(shard, error, isFenced),
+      onDiskFailure: (shard: number, error: SluiceError) =>
+        this.log.error('disk-failed', { shard, error }),
       onUp: (shard: number, metadata: ShardMetadata) => this.onShardUp(shard, metadata),
     };
     return Array.from({ length: directory.shape.shards }, (_, shard) => {

@@ -16,6 +16,8 @@ export type ShardHostEvents = {
   readonly onReplies: () => void;
   /** The shard stopped: its requests are lost. It comes back by `onUp` unless it is fenced. */
   readonly onDown: (shard: number, error: SluiceError, isFenced: boolean) => void;
+  /** The disk failed the shard, which refuses what comes from now on: what exactly happened, for the log. */
+  readonly onDiskFailure: (shard: number, error: SluiceError) => void;
   /** The shard is back with new rings. */
   readonly onUp: (shard: number, metadata: ShardMetadata) => void;
 };

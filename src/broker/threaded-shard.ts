@@ -7,7 +7,7 @@ import type { ShardPort, ShardState } from '../acceptor/shard-port.ts';
 import type { ParkWord } from '../agent/park-word.ts';
 import { type Clock, startTimer } from '../base/clock.ts';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
-import type { FlusherWorkerData } from '../commit/flusher-worker.ts';
+import type { FlusherWorkerData, FlusherWorkerFailure } from '../commit/flusher-worker.ts';
 import type { LogMemory } from '../log/log-memory.ts';
 import type { SideJob } from '../log/side-job.ts';
 import { LATENCY_HISTOGRAM_BYTES, LatencyHistogram } from '../observe/latency-histogram.ts';
@@ -164,6 +164,9 @@ export class ThreadedShard implements ShardHost {
         else void end(life).then(() => reject(error));
       };
       flusher.on('error', (error) => crashed(toSluiceError(error)));
+      flusher.on('message', ({ code, message }: FlusherWorkerFailure) =>
+        this.events.onDiskFailure(this.config.shard, new SluiceError(code, message)),
+      );
       flusher.on('exit', () => {
         // One that stopped for a fault of the disk has told its shard, which fences itself and goes on answering.
         if (!life.logMemory.isStopping && life.logMemory.faultCode() === undefined)

@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { ParkWord } from '../agent/park-word.ts';
 import { systemClock } from '../base/clock.ts';
+import type { ErrorCode } from '../base/error-codes.ts';
 import { FileStorage } from '../log/file-storage.ts';
 import { LogMemory } from '../log/log-memory.ts';
 import { TailWindow } from '../log/tail-window.ts';
@@ -21,6 +22,9 @@ export type FlusherWorkerData = {
   readonly segmentBytes: number;
   readonly epoch: number;
 };
+
+/** Why the flusher stopped: the only message that it posts. */
+export type FlusherWorkerFailure = { readonly code: ErrorCode; readonly message: string };
 
 function run(data: FlusherWorkerData): void {
   const memory = new LogMemory(data.control, 0);
@@ -49,8 +53,10 @@ function run(data: FlusherWorkerData): void {
     if (agent.failure !== undefined) break;
     if (work === 0) word.park(agent.msUntilDue(), hasWork);
   }
-  if (agent.failure !== undefined)
-    parentPort?.postMessage({ code: agent.failure.code, message: agent.failure.message });
+  if (agent.failure !== undefined) {
+    const { code, message } = agent.failure;
+    parentPort?.postMessage({ code, message } satisfies FlusherWorkerFailure);
+  }
   agent.close();
 }
 
