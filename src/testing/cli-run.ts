@@ -98,7 +98,9 @@ export class CliBroker {
     const first = await Promise.race([firstLine(child), result]);
     if (typeof first !== 'string')
       throw new Error(`the broker did not start: ${first.stdout}${first.stderr}`);
-    return new CliBroker(child, JSON.parse(first) as Record<string, unknown>, result);
+    const ready = JSON.parse(first) as Record<string, unknown>;
+    if (ready['event'] !== 'ready') throw new Error(`the broker did not start: ${first}`);
+    return new CliBroker(child, ready, result);
   }
 
   get ws(): string {
