@@ -212,22 +212,15 @@ export class Connection {
 
   private binary(bytes: Uint8Array): void {
     this.heard = true;
-    switch (bytes[FRAME_KIND]) {
-      case FRAME_DELIVER:
-        if (this.state === 'up') this.events.deliver(bytes);
-        return;
-      case FRAME_RECEIPTS:
-        this.receipts(bytes);
-        return;
-      case FRAME_CONTROL: {
-        const decoded = decodeControl(bytes);
-        if (decoded.verdict === 'ok') this.answer(decoded.value);
-        else this.complain(`a CONTROL frame is ${decoded.verdict}`);
-        return;
-      }
-      default:
-        this.complain(`a frame of unknown kind ${bytes[FRAME_KIND] ?? 'none'}`);
-    }
+    const kind = bytes[FRAME_KIND];
+    if (kind === FRAME_DELIVER) {
+      if (this.state === 'up') this.events.deliver(bytes);
+    } else if (kind === FRAME_RECEIPTS) this.receipts(bytes);
+    else if (kind === FRAME_CONTROL) {
+      const decoded = decodeControl(bytes);
+      if (decoded.verdict === 'ok') this.answer(decoded.value);
+      else this.complain(`a CONTROL frame is ${decoded.verdict}`);
+    } else this.complain(`a frame of unknown kind ${kind ?? 'none'}`);
   }
 
   private text(text: string): void {

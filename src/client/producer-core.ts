@@ -90,13 +90,14 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
       route = new TopicRoute(this, topic, this.outbox !== undefined);
       this.routes.set(topic, route);
     }
-    route.resolve();
+    // Where an earlier life sent the topic's messages is known first.
+    if (this.outbox?.isOpening !== true) route.resolve();
     return route;
   }
 
   /** Can a message of this route go into a batch, as far as the route is concerned? */
   isOpen(route: TopicRoute): boolean {
-    return route.isKnown && route.waiting.length === 0 && this.outbox?.isOpening !== true;
+    return route.waiting.length === 0 && this.isReady(route);
   }
 
   /** Puts one message into a batch; undefined when memory is used up. @throws what is wrong with the message */
@@ -130,7 +131,8 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
 
   /** Would a pushed message of this route and size be taken? */
   hasRoomFor(route: TopicRoute, bytes: number): boolean {
-    if (route.isKnown && route.waiting.length > 0) return false;
+    // What waits for a route that is ready waits for memory.
+    if (this.isReady(route) && route.waiting.length > 0) return false;
     return this.bufferedBytes + this.waitingBytes + bytes <= this.settings.bufferBytes;
   }
 
@@ -203,6 +205,12 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   up(connection: Connection): void {
     this.bodyBytesMax = connection.limits.bodyBytes;
     this.batchBytesMax = connection.limits.batchBytes;
+    this.resolveRoutes();
+  }
+
+  /** Asks for the topics that this connection has not been asked for. */
+  resolveRoutes(): void {
+    if (this.outbox?.isOpening === true) return;
     for (const route of this.routes.values()) route.resolve();
   }
 
@@ -332,6 +340,11 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     else this.cancelLinger = this.runtime.startTimer(this.settings.lingerMs, sealAll);
   }
 
+  /** Is it known where messages of this route go, and what comes before them? */
+  private isReady(route: TopicRoute): boolean {
+    return route.isKnown && this.outbox?.isOpening !== true;
+  }
+
   /** Lets waiting messages in, and tells those who watch. */
   private changed(): void {
     if (this.waitingCount > 0) for (const route of this.routes.values()) this.letIn(route);
@@ -340,7 +353,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   }
 
   private letIn(route: TopicRoute): void {
-    if (!route.isKnown || this.outbox?.isOpening === true) return;
+    if (!this.isReady(route)) return;
     for (;;) {
       const entry = route.waiting.peek();
       if (entry === undefined || !(entry.abandoned || entry.place(route))) return;

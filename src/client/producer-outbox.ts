@@ -32,7 +32,6 @@ export class ProducerOutbox {
     core.link.work.begin();
     try {
       const state = await this.outbox.open(core.settings.producerId);
-      if (core.closedBy !== undefined) return;
       core.settings.producerId = state.producerId;
       for (const topic of state.topics) {
         const lane = this.laneOf(topic.topic);
@@ -43,8 +42,10 @@ export class ProducerOutbox {
       for (const entry of state.entries) this.restore(entry);
       this.isOpening = false;
       pageEvents()?.addEventListener('pagehide', this.onPageHide);
+      core.resolveRoutes();
       core.progress();
     } catch (error) {
+      this.isOpening = false;
       core.shut(toSluiceError(error, 'STORAGE_IO'));
     } finally {
       core.link.work.end();

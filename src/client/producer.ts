@@ -155,10 +155,14 @@ export class Producer implements AsyncDisposable {
         if (error === undefined) resolve();
         else reject(error);
       });
-      const targets = [...core.routes.values()].map(
-        (route) => [route, route.takenCount + route.waiting.length] as const,
-      );
+      let targets: (readonly [TopicRoute, number])[] | undefined;
       core.watch(() => {
+        // What an earlier life of the page left was given before, too.
+        if (core.outbox?.isOpening === true) return false;
+        targets ??= [...core.routes.values()].map((route) => [
+          route,
+          route.takenCount + route.waiting.length,
+        ]);
         if (targets.some(([route, target]) => route.takenCount < target)) return false;
         for (const batch of core.unanswered()) group.add(batch);
         group.seal();
