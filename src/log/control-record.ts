@@ -22,6 +22,7 @@ export const CONTROL_RETRY = 3;
 const PAYLOAD_HEADER_BYTES = 8;
 const RECORD_HEADER_BYTES = 8;
 const RANGES_AT = 24;
+const METADATA_AT = 12;
 const SETTLED_RANGE_BYTES = 16;
 const RETRY_RANGE_BYTES = 24;
 /** The payload of a control batch is closed at this size: small beside a chunk, so that it seldom waits for room. */
@@ -215,15 +216,27 @@ export function readControl(
     const type = view.getUint16(record + 4, true);
     if (length < RECORD_HEADER_BYTES || record + length > end) return;
     if (type === CONTROL_METADATA) {
-      visitor.metadata(
-        JSON.parse(readText(bytes, record + 12, record + 12 + view.getUint32(record + 8, true))),
-      );
-    } else readRanges(view, record, type, visitor);
+      const jsonBytes = view.getUint32(record + 8, true);
+      if (jsonBytes > length - METADATA_AT) return;
+      const jsonAt = record + METADATA_AT;
+      visitor.metadata(JSON.parse(readText(bytes, jsonAt, jsonAt + jsonBytes)));
+    } else if (!readRanges(view, record, length, type, visitor)) return;
     record += length;
   }
 }
 
-function readRanges(view: DataView, record: number, type: number, visitor: ControlVisitor): void {
+/** @returns false when this is no record of ranges, or they do not fit it */
+function readRanges(
+  view: DataView,
+  record: number,
+  length: number,
+  type: number,
+  visitor: ControlVisitor,
+): boolean {
+  const rangeBytes = type === CONTROL_SETTLED ? SETTLED_RANGE_BYTES : RETRY_RANGE_BYTES;
+  if (type !== CONTROL_SETTLED && type !== CONTROL_RETRY) return false;
+  if (length < RANGES_AT || view.getUint32(record + 20, true) * rangeBytes > length - RANGES_AT)
+    return false;
   const groupId = view.getUint32(record + 8, true);
   const topicId = view.getUint32(record + 12, true);
   const queueId = view.getUint32(record + 16, true);
@@ -245,4 +258,5 @@ function readRanges(view: DataView, record: number, type: number, visitor: Contr
       });
     }
   }
+  return true;
 }

@@ -41,6 +41,8 @@ export type RecoveryOptions = {
   readonly from: number;
   /** Flushed position that the checkpoint names; 0 without one. */
   readonly flushed: number;
+  /** Writes a higher one into the checkpoint, for good. */
+  readonly confirm: (flushed: number) => void;
   readonly visit: BatchVisitor;
 };
 
@@ -181,6 +183,8 @@ export function recoverLog(options: RecoveryOptions): RecoveredLog {
   const scan = new LogScan(options);
   scan.run(options.from, Number.MAX_SAFE_INTEGER, true);
   checkComplete(scan, options);
+  // The batch that names the mark may be cut now: without the mark, the next recovery would take rot for a torn write.
+  if (scan.flushedMax > options.flushed) options.confirm(scan.flushedMax);
   const { end, rot } = decideEnd(scan);
   const first = rot[0];
   if (first !== undefined) new LogScan(options).run(first.to, end, false);
@@ -191,6 +195,7 @@ export function recoverLog(options: RecoveryOptions): RecoveredLog {
     Math.max(options.from, Math.min(scan.flushedMax, position)),
     position,
   );
+  if (position > Math.max(scan.flushedMax, options.flushed)) options.confirm(position);
   return {
     position,
     preparedEnd: preparedEndAfter(options, position),

@@ -11,7 +11,7 @@ import type { Storage } from './storage.ts';
 
 const MAGIC = 0x4e535153;
 const HEADER_BYTES = 24;
-const VERSION = 1;
+const VERSION = 2;
 /** A damaged snapshot is no loss as long as there is the one before. */
 export const SNAPSHOTS_KEPT = 2;
 

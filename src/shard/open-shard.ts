@@ -2,7 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import { SluiceError } from '../base/errors.ts';
 import { PendingReplies } from '../commit/pending-replies.ts';
-import { readCheckpoint } from '../log/checkpoint.ts';
+import { CheckpointWriter, readCheckpoint } from '../log/checkpoint.ts';
 import { ControlWriter } from '../log/control-record.ts';
 import { segmentOfName } from '../log/file-names.ts';
 import type { LogMemory } from '../log/log-memory.ts';
@@ -159,6 +159,11 @@ function recoverState(
   const snapshotPosition = snapshot?.position ?? 0;
   const recovered = recoverLog({
     storage,
+    confirm: (flushed) => {
+      const checkpoint = new CheckpointWriter(storage, options.epoch);
+      checkpoint.write(flushed);
+      checkpoint.close();
+    },
     segmentBytes: config.segmentBytes,
     chunkBytes: chunkBytesOf(config),
     from: indexEnd,

@@ -18,10 +18,11 @@ export type DedupVerdict =
   | { readonly kind: 'overlap'; readonly expected: number }
   | { readonly kind: 'stale'; readonly epoch: number };
 
-/** One producer as it stands in a snapshot: key, epoch, next sequence, then batches. */
+/** One producer as it stands in a snapshot: key, epoch, first and next sequence, then batches. */
 export type DedupState = readonly [
   key: string,
   epoch: number,
+  first: number,
   next: number,
   batches: readonly number[],
 ];
@@ -30,7 +31,8 @@ export type DedupState = readonly [
 const BATCH_NUMBERS = 5;
 const NEW: DedupVerdict = { kind: 'new' };
 
-type Producer = { epoch: number; next: number; batches: number[] };
+/** `first`: the first sequence of this epoch, so far as is known. */
+type Producer = { epoch: number; first: number; next: number; batches: number[] };
 
 export class ProducerDedup {
   private readonly producers = new Map<string, Producer>();
@@ -45,9 +47,11 @@ export class ProducerDedup {
     if (producer === undefined || epoch > producer.epoch) return NEW;
     if (epoch < producer.epoch) return { kind: 'stale', epoch: producer.epoch };
     if (sequence === producer.next) return NEW;
-    if (sequence > producer.next) return { kind: 'gap', expected: producer.next };
+    // What came before the first was never stored, as far as is known: to call it a duplicate would be an ack for nothing.
+    if (sequence > producer.next || sequence < producer.first)
+      return { kind: 'gap', expected: producer.next };
     if (sequence + count > producer.next) return { kind: 'overlap', expected: producer.next };
-    return findBatch(producer.batches, sequence, count);
+    return findBatch(producer, sequence, count);
   }
 
   /** A batch was appended, or found by recovery. */
@@ -64,12 +68,15 @@ export class ProducerDedup {
   ): void {
     let producer = this.producers.get(key);
     if (producer === undefined) {
-      producer = { epoch, next: 0, batches: [] };
+      producer = { epoch, first: batch.sequence, next: 0, batches: [] };
       this.forgetOldest();
     } else this.producers.delete(key);
     // Last in insertion order is last used.
     this.producers.set(key, producer);
-    if (producer.epoch !== epoch) producer.batches.length = 0;
+    if (producer.epoch !== epoch) {
+      producer.batches.length = 0;
+      producer.first = batch.sequence;
+    }
     producer.epoch = epoch;
     producer.next = batch.sequence + batch.count;
     producer.batches.push(
@@ -90,17 +97,18 @@ export class ProducerDedup {
   }
 
   state(): DedupState[] {
-    return [...this.producers].map(([key, { epoch, next, batches }]) => [
+    return [...this.producers].map(([key, { epoch, first, next, batches }]) => [
       key,
       epoch,
+      first,
       next,
       batches,
     ]);
   }
 
   restore(state: readonly DedupState[]): void {
-    for (const [key, epoch, next, batches] of state)
-      this.producers.set(key, { epoch, next, batches: [...batches] });
+    for (const [key, epoch, first, next, batches] of state)
+      this.producers.set(key, { epoch, first, next, batches: [...batches] });
   }
 
   private forgetOldest(): void {
@@ -115,17 +123,23 @@ export function dedupKey(topicId: number, queueId: number, producerId: string): 
   return `${topicId}.${queueId}.${producerId}`;
 }
 
-function findBatch(batches: readonly number[], sequence: number, count: number): DedupVerdict {
-  for (let at = batches.length - BATCH_NUMBERS; at >= 0; at -= BATCH_NUMBERS) {
+/** Where a batch whose sequences are below the next one was stored. */
+function findBatch({ batches, next }: Producer, sequence: number, count: number): DedupVerdict {
+  let end = sequence + count;
+  for (let at = batches.length - BATCH_NUMBERS; at >= 0 && sequence < end; at -= BATCH_NUMBERS) {
     const first = batches[at] as number;
-    if (sequence < first) continue;
-    if (sequence + count > first + (batches[at + 1] as number)) break;
-    return {
-      kind: 'duplicate',
-      baseOffset: (batches[at + 2] as number) + (sequence - first),
-      position: batches[at + 3] as number,
-      endPosition: batches[at + 4] as number,
-    };
+    const past = first + (batches[at + 1] as number);
+    if (sequence >= first && sequence + count <= past) {
+      return {
+        kind: 'duplicate',
+        baseOffset: (batches[at + 2] as number) + (sequence - first),
+        position: batches[at + 3] as number,
+        endPosition: batches[at + 4] as number,
+      };
+    }
+    // Between two batches that are remembered something is missing: damage has taken it, and it must not be acknowledged.
+    if (past < end) return { kind: 'gap', expected: next };
+    end = Math.min(end, first);
   }
   return { kind: 'duplicate', baseOffset: -1, position: 0, endPosition: 0 };
 }

@@ -59,6 +59,7 @@ export class MessageChecks {
       slots: 0,
       queue: undefined,
       off: -1,
+      placedT: 0,
       delivered: false,
       drained: false,
       lost: false,
@@ -141,7 +142,7 @@ export class MessageChecks {
   private claimSlot(message: MessageState, queue: QueueState, off: number, t: number): void {
     const holder = queue.slots.get(off);
     if (holder === message) return;
-    if (holder !== undefined && this.losses.faultCovering(holder.evidenceT) === 0) {
+    if (holder !== undefined && this.losses.faultCovering(seenThere(holder, queue, off)) === 0) {
       this.log.add('slot-conflict', t, `${queue}@${off} holds ${holder.id} and ${message.id}`);
     }
     // It has been here before and another took its place: one conflict, not a second slot.
@@ -157,6 +158,7 @@ export class MessageChecks {
     queue.highestOffset = Math.max(queue.highestOffset, off);
     message.queue = queue;
     message.off = off;
+    message.placedT = t;
   }
 
   /** One slot per message with dedup, else one for each time it was sent. */
@@ -165,6 +167,7 @@ export class MessageChecks {
       // The first copy may be gone with the power; the second begins a new life.
       message.slots = 0;
       message.evidenceT = t;
+      message.queue?.slots.set(message.off, undefined);
     }
     message.slots += 1;
     if (message.slots <= (message.dedup ? 1 : message.invokes)) return;
@@ -206,7 +209,8 @@ export class MessageChecks {
       // A message in two slots was reported; it is judged where it was seen last.
       if (message.lost || message.off !== off || message.queue !== queue) continue;
       for (const [faultT, lowest] of queue.lostBy) {
-        if (off < lowest || message.evidenceT > faultT) continue;
+        // A copy that was stored after the loss is none of what was there before it.
+        if (off < lowest || message.placedT > faultT) continue;
         const text = `${queue}@${lowest} was lost at t ${faultT}, ${message.id} at @${off} was not`;
         this.log.add('loss-not-suffix', faultT, text);
       }
@@ -228,6 +232,12 @@ export class MessageChecks {
     const text = `${producer.name} sent ${message.id} before ${before.id}, which is below ${queue}@${off}`;
     this.log.add('producer-order', t, text);
   }
+}
+
+/** When a message was first seen at a slot; when it was first seen at all, if it is also somewhere else. */
+function seenThere(message: MessageState, queue: QueueState, off: number): number {
+  const isThere = message.queue === queue && message.off === off;
+  return isThere ? message.placedT : message.evidenceT;
 }
 
 /** Every attempt was refused for certain. */

@@ -27,6 +27,8 @@ export type MessageState = {
   /** Slot it was last seen at. */
   queue: QueueState | undefined;
   off: number;
+  /** Time it was first seen there. */
+  placedT: number;
   delivered: boolean;
   /** Delivered to the group that drains. */
   drained: boolean;
@@ -50,7 +52,8 @@ export class SlotTable {
     return this.chunks.get(Math.floor(off / CHUNK_OFFSETS))?.[off % CHUNK_OFFSETS];
   }
 
-  set(off: number, message: MessageState): void {
+  /** @param message - undefined: nobody knows what is there */
+  set(off: number, message: MessageState | undefined): void {
     const index = Math.floor(off / CHUNK_OFFSETS);
     let chunk = this.chunks.get(index);
     if (chunk === undefined) {

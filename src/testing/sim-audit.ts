@@ -47,7 +47,8 @@ export class SimAudit {
     const { world } = this;
     this.chaos.stop();
     world.recorder.phase('heal');
-    if (world.shard.rig?.agent.context.fenced !== undefined) this.restart();
+    const { agent, flusher } = world.rig;
+    if (agent.context.fenced !== undefined || flusher.failure !== undefined) this.restart();
     this.finishWork();
     this.flushAll();
     this.restart();
@@ -199,7 +200,7 @@ export class SimAudit {
           acked: new Set<string>(),
           hasSkipped: false,
           busy: 0,
-          mayRestart: new Set<string>(),
+          mayRestart: new Map<string, number>(),
         },
       };
       const member = newMember(`fresh-${topic.topicId}`, group);
@@ -243,7 +244,7 @@ export class SimAudit {
 
   private isExcused(message: SimMessage): boolean {
     const topic = this.world.topics.find((one) => one.name === message.topic);
-    if (topic?.state !== 'live' || message.excuse !== undefined) return true;
+    if (topic?.state !== 'live' || message.excuse !== undefined || message.wasExpired) return true;
     const queue = this.world.rig.agent.context.state.queue(topic.topicId, message.q);
     return queue !== undefined && message.off < queue.minOffset;
   }
@@ -263,7 +264,7 @@ export class SimAudit {
         const message = world.known(id);
         if (message === undefined || group.acked.has(id) || dead.has(id)) continue;
         // Retention had let it go, and a restart before the next snapshot brought it back.
-        if (message.excuse === 'retention') continue;
+        if (message.wasExpired) continue;
         if (group.filter !== null && !group.filter.includes(message.tag)) continue;
         throw new SimViolation(
           `${id} at ${topic.name}/${q}@${offset} was neither acked by ${group.name} nor is it a dead letter`,
@@ -278,7 +279,7 @@ export class SimAudit {
     const isAsync = world.flushMode === 'ASYNC_FLUSH';
     const excused = new Set<string>();
     for (const message of world.ledger.messages.values()) {
-      const isOptional = message.excuse === 'rot' || message.excuse === 'retention';
+      const isOptional = message.excuse === 'rot' || message.wasExpired;
       if (isOptional || (message.excuse === undefined && this.isExcused(message)))
         excused.add(message.id);
     }

@@ -28,7 +28,7 @@ export type SimGroup = {
   /** Settle requests and seeks under way: while there are any, no seek is made, so that their order is known. */
   busy: number;
   /** Slots that were given back, and queues that were set back: where order may begin anew, when it comes to that. */
-  readonly mayRestart: Set<string>;
+  readonly mayRestart: Map<string, number>;
 };
 
 /** A message in a member's hands. */
@@ -169,7 +169,7 @@ export class SimGroups {
       ...{ count: run.length, leaseId: (run[0] as Held).leaseId },
     }));
     if (action === envelope.SETTLE_RELEASE)
-      for (const { queueId, offset } of held) group.mayRestart.add(slotName(queueId, offset));
+      for (const { queueId, offset } of held) allowRestart(group, slotName(queueId, offset));
     group.busy += 1;
     const { groupId, topicId } = group;
     const reason = action === envelope.SETTLE_NACK ? 'no stock' : '';
@@ -208,7 +208,7 @@ export class SimGroups {
     if (topic?.state !== 'live' || group.busy > 0) return;
     for (let q = 0; q < topic.record.queues; q += 1) {
       world.recorder.reset({ g: group.name, topic: topic.name, q, off: 0 });
-      group.mayRestart.add(slotName(q, -1));
+      allowRestart(group, slotName(q, -1));
     }
     for (const member of this.members) if (member.group === group) member.hand = [];
     if (to.kind !== 'earliest') group.hasSkipped = true;
@@ -257,10 +257,10 @@ export class SimGroups {
    * deliveries go on, so only the delivery itself shows when that begins.
    */
   private checkRestart(member: Member, topic: SimTopic, q: number, offset: number): void {
-    const { mayRestart } = member.group;
+    const { group } = member;
     const last = member.last.get(q) ?? -1;
-    const wasReleased = mayRestart.delete(slotName(q, offset));
-    if (offset <= last && (wasReleased || mayRestart.delete(slotName(q, -1))))
+    const wasReleased = takeRestart(group, slotName(q, offset));
+    if (offset <= last && (wasReleased || takeRestart(group, slotName(q, -1))))
       this.startSession(member, topic);
     member.last.set(q, Math.max(offset, member.last.get(q) ?? -1));
   }
@@ -301,4 +301,15 @@ export class SimGroups {
 /** A slot of the group's topic; offset -1 stands for the queue. */
 function slotName(q: number, offset: number): string {
   return `${q}@${offset}`;
+}
+
+function allowRestart({ mayRestart }: SimGroup, slot: string): void {
+  mayRestart.set(slot, (mayRestart.get(slot) ?? 0) + 1);
+}
+
+/** @returns true when order may begin anew here, once */
+function takeRestart({ mayRestart }: SimGroup, slot: string): boolean {
+  const left = mayRestart.get(slot) ?? 0;
+  if (left > 0) mayRestart.set(slot, left - 1);
+  return left > 0;
 }

@@ -43,12 +43,12 @@ export class ShardInvariants {
       throw new SimViolation(`a recovered shard starts with ${JSON.stringify(this.last)}`);
   }
 
-  /** @throws SimViolation */
-  check(rig: ShardRig, part: ShardPart): void {
+  /** @throws SimViolation @param startedAtMs - when the step began: a slow disk makes it last */
+  check(rig: ShardRig, part: ShardPart, startedAtMs: number): void {
     const now = positionsOf(rig);
     this.checkPositions(now);
     this.checkBounds(rig, now);
-    if (part === 'flusher') this.checkFlushDelay(rig, now);
+    if (part === 'flusher') this.checkFlushDelay(rig, now, startedAtMs);
     this.last = now;
   }
 
@@ -77,13 +77,13 @@ export class ShardInvariants {
   }
 
   /** Under ASYNC_FLUSH a barrier comes at the latest when the interval is over and the flusher has its turn. */
-  private checkFlushDelay(rig: ShardRig, now: Positions): void {
+  private checkFlushDelay(rig: ShardRig, now: Positions, startedAtMs: number): void {
     const nowMs = this.clock.monotonicMs();
     if (now.flushed === now.written) this.unflushedSinceMs = Number.POSITIVE_INFINITY;
     else if (now.flushed > this.last.flushed || this.unflushedSinceMs > nowMs)
       this.unflushedSinceMs = nowMs;
     if (rig.flusher.failure !== undefined) return;
-    const delay = nowMs - this.unflushedSinceMs;
+    const delay = startedAtMs - this.unflushedSinceMs;
     if (delay >= this.config.flushIntervalMs && now.flushed < now.written)
       throw new SimViolation(`written bytes wait for ${delay} ms to be flushed`);
   }

@@ -40,7 +40,9 @@ export type SimMessage = {
   /** On the disk for certain: no later fault may take it. */
   isDurable: boolean;
   /** Why it need not be there at the end. */
-  excuse: 'retention' | 'rot' | 'unflushed' | undefined;
+  excuse: 'rot' | 'unflushed' | undefined;
+  /** Retention let it go; a restart may bring it back for a while. */
+  wasExpired: boolean;
 };
 
 /** A batch as it is sent, and sent again. */
@@ -72,7 +74,13 @@ export class MessageLedger {
     const crc = crcOf(body);
     const message: SimMessage = {
       ...{ id, topic, producer, tag, body, crc, q: -1, off: -1, locator: -1, end: 0, madeAtMs },
-      ...{ ackedAtMs: -1, isRefused: false, isDurable: false, excuse: undefined },
+      ...{
+        ackedAtMs: -1,
+        isRefused: false,
+        isDurable: false,
+        excuse: undefined,
+        wasExpired: false,
+      },
     };
     this.messages.set(id, message);
     return message;

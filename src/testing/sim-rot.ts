@@ -8,6 +8,7 @@ import { CHECKPOINT_NAME, segmentName } from '../log/file-names.ts';
 import { type InspectedBatch, LogWalk } from '../log/log-inspect.ts';
 import { snapshotPositions } from '../log/snapshot.ts';
 import { chunkBytesOf, type ShardConfig } from '../shard/shard-config.ts';
+import { WORST_CRASH } from './sim-faults.ts';
 import type { SimStorage } from './sim-storage.ts';
 
 /** A log at rest, as a walk over it sees it. */
@@ -51,7 +52,11 @@ export function rotBatch(
   config: ShardConfig,
   prng: Prng,
 ): InspectedBatch | undefined {
-  const log = readLog(storage, config);
+  // What is known to be flushed must be known after a power cut as well: one more fault would be two. A copy of the disk
+  // is asked, so that planned faults do not hit us.
+  const durable = storage.clone(prng);
+  durable.crash(prng, WORST_CRASH);
+  const log = readLog(durable, config);
   const data = log.batches.filter(
     (batch) =>
       batch.kind === 'data' && batch.isIntact && batch.position + batch.bytes <= log.flushed,

@@ -55,6 +55,7 @@ export class SimShard {
     const { rig } = this;
     if (rig === undefined) return 0;
     let work = 0;
+    const startedAtMs = this.clock.monotonicMs();
     try {
       if (part === 'agent') work = rig.agent.doWork();
       else if (part === 'flusher') work = rig.flusher.doWork();
@@ -62,7 +63,7 @@ export class SimShard {
     } catch (error) {
       if (!(error instanceof SimCrash)) throw error;
     }
-    this.invariants.check(rig, part);
+    this.invariants.check(rig, part, startedAtMs);
     return work;
   }
 

@@ -75,7 +75,7 @@ export class Workload {
         acked: new Set<string>(),
         hasSkipped: false,
         busy: 0,
-        mayRestart: new Set<string>(),
+        mayRestart: new Map<string, number>(),
       };
       this.groups.create(group, 1 + prng.integer(2));
       this.topics.putGroup(group, [20, 60]);
