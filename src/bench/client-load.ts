@@ -56,7 +56,7 @@ class ClientSender {
       batchBytes: Math.max(1024, plan.batchBytes),
       maxInFlight: Math.min(plan.window, DEDUP_BATCHES_MAX),
       // Enough for the window and as much again under construction; more would only wait in memory.
-      bufferBytes: 2 * plan.window * Math.max(1024, plan.batchBytes),
+      bufferBytes: 2 * plan.window * Math.max(1024, plan.batchBytes, 2 * plan.bodyBytes),
       sendTimeoutMs: 0,
       onReceipt: (receipt) => {
         counters.messages += receipt.messageCount;
@@ -95,8 +95,9 @@ class ClientSender {
     while (!this.isStopping && this.failure === undefined) {
       const nowMs = clock.monotonicMs();
       if (nowMs - this.probedAtMs >= PROBE_INTERVAL_MS) this.probe(nowMs);
-      if (this.pushSome()) await new Promise((resolve) => setImmediate(resolve));
-      else await this.producer.ready();
+      if (!this.pushSome()) await this.producer.ready();
+      // Answers must be heard, whatever the client promises at once.
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 

@@ -4,8 +4,7 @@ import type { Clock } from '../base/clock.ts';
 import { STORED_HEADER_BYTES } from '../protocol/batch/batch-layout.ts';
 import { DELIVER_HEADER_BYTES, SEND_HEADER_BYTES } from '../protocol/web/frames-layout.ts';
 import type { BenchOptions } from './bench-options.ts';
-import { sendFrameBytes } from './frame-template.ts';
-import { planOf, recordsOf } from './load-plans.ts';
+import { frameBytesOf, planOf, recordsOf, windowOf } from './load-plans.ts';
 import {
   type MachineLimits,
   measureDisk,
@@ -15,7 +14,6 @@ import {
   startEchoServer,
 } from './machine-limits.ts';
 import { newThreadedLoad } from './new-load.ts';
-import { producerIdOf } from './prepared-load.ts';
 import type { TargetBroker } from './target-broker.ts';
 
 /** Milliseconds between barriers of ASYNC_FLUSH: the broker's default. */
@@ -43,7 +41,8 @@ function diskLimit(options: BenchOptions, broker: TargetBroker, clock: Clock): n
   if (directory === undefined) return undefined;
   if (mode === 'consume' && !whileProducing) return measureDiskRead({ directory, seconds, clock });
   // All that can be unanswered at a time: more than that, no broker can make durable with one barrier.
-  const groupBytes = options.connections * options.window * frameBytesOf(options);
+  const groupBytes =
+    options.connections * windowOf(options, RUN_ID) * frameBytesOf(options, RUN_ID);
   const syncIntervalMs = flush === 'sync' ? 0 : ASYNC_INTERVAL_MS;
   return measureDisk({ directory, groupBytes, syncIntervalMs, seconds, clock });
 }
@@ -74,13 +73,9 @@ async function loopbackLimit(
   }
 }
 
-/** Bytes of a full SEND_BATCH frame of this run. */
-export function frameBytesOf(options: BenchOptions): number {
-  const records = recordsOf({ ...options, prepared: true }, RUN_ID);
-  return sendFrameBytes(records, options.size, producerIdOf({ runId: RUN_ID }, 0).length);
-}
-
 /** Bytes of the DELIVER frame that brings such a batch to a consumer. */
 export function deliverFrameBytes(options: BenchOptions): number {
-  return frameBytesOf(options) - SEND_HEADER_BYTES + STORED_HEADER_BYTES + DELIVER_HEADER_BYTES;
+  return (
+    frameBytesOf(options, RUN_ID) - SEND_HEADER_BYTES + STORED_HEADER_BYTES + DELIVER_HEADER_BYTES
+  );
 }

@@ -11,7 +11,7 @@ import {
 } from './bench-result.ts';
 import type { LoadOutcome } from './load.ts';
 import { latencyReport } from './load-counters.ts';
-import { planOf } from './load-plans.ts';
+import { planOf, windowOf } from './load-plans.ts';
 import { type Measured, measureWhile, warmUpSeconds } from './measured-load.ts';
 import { MessageLedger } from './message-ledger.ts';
 import { newThreadedLoad } from './new-load.ts';
@@ -87,7 +87,7 @@ export function runFields(
   | 'cpu'
 > {
   const { options, broker } = run;
-  const { size, connections, batchBytes, queues, window, rate } = options;
+  const { size, connections, batchBytes, queues, rate } = options;
   const { usage, serverCores, generatorCores, seconds } = measured;
   return {
     serverRssBytes: wholeOrNull(usage.resident?.now),
@@ -100,7 +100,7 @@ export function runFields(
     connections,
     batchBytes,
     queues,
-    window,
+    window: windowOf(options, run.runId),
     rate: rate ?? null,
     cpu: {
       generator: digits(generatorCores, 2),

@@ -9,8 +9,8 @@ import { KIB } from '../base/units.ts';
 /** Milliseconds until a server must be ready, and until one that was asked to end is killed. */
 const READY_MS_MAX = 60_000;
 const STOP_MS_MAX = 30_000;
-/** Lines of its stderr that are kept to explain a failure. */
-const STDERR_LINES_MAX = 20;
+/** Lines of its output that are kept to explain a failure. */
+const LINES_MAX = 20;
 /** Kernel ticks of processor time a second, on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
 
@@ -36,7 +36,7 @@ export class ServerProcess {
   /**
    * Starts `node` with these words and waits for the ready event.
    *
-   * @throws CLOSED with the end of its stderr when it ends before; TIMEOUT
+   * @throws CLOSED with the end of its output when it ends before; TIMEOUT
    */
   static async start(words: readonly string[]): Promise<ServerProcess> {
     const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -50,10 +50,11 @@ export class ServerProcess {
       });
     });
     const lines: string[] = [];
-    createInterface({ input: child.stderr }).on('line', (line) => {
+    const note = (line: string): void => {
       lines.push(line);
-      if (lines.length > STDERR_LINES_MAX) lines.shift();
-    });
+      if (lines.length > LINES_MAX) lines.shift();
+    };
+    createInterface({ input: child.stderr }).on('line', note);
     const ready = await new Promise<ReadyEvent>((resolve, reject) => {
       const cancel = startTimer(READY_MS_MAX, () => {
         child.kill('SIGKILL');
@@ -61,7 +62,7 @@ export class ServerProcess {
       });
       createInterface({ input: child.stdout }).on('line', (line) => {
         const event = parseEvent(line);
-        if (event?.['event'] !== 'ready') lines.push(line);
+        if (event?.['event'] !== 'ready') note(line);
         else {
           cancel();
           resolve(event);
