@@ -1,22 +1,30 @@
 /** Sends through the client: batches by themselves, keys keep their order, several batches under way at a time. */
+import { SluiceError } from '../base/errors.ts';
 import { connect } from '../client/node.ts';
 import type { LineSender } from './line-sender.ts';
 import type { LineMessage } from './message-line.ts';
 import type { SendTally } from './send-tally.ts';
 import type { Target } from './target.ts';
 
-/** Beyond the time of a send: its end is told by the producer itself. */
-const CLOSE_EXTRA_MS = 5000;
+/** Milliseconds after the end of the input that the broker has for the rest; until then the client goes on trying. */
+const CLOSE_MS_MAX = 30_000;
 
 /** @throws when there is no broker, or it refuses the topic */
 export async function openClientSender(
   topic: string,
   target: Target,
   tally: SendTally,
-  sendTimeoutMs: number,
+  warn: (text: string) => void,
 ): Promise<LineSender> {
   const { ws, token } = target;
-  const client = await connect({ servers: ws, name: 'sluice-produce', token });
+  const client = await connect({
+    servers: ws,
+    name: 'sluice-produce',
+    token,
+    onStatus: (event) => {
+      if (event.type === 'disconnected') warn(`${event.error.message}; connecting again`);
+    },
+  });
   try {
     // Before any line is read: a topic that is refused is refused once.
     await client.topic(topic);
@@ -25,9 +33,8 @@ export async function openClientSender(
     throw error;
   }
   const producer = client.producer({
-    sendTimeoutMs,
     onReceipt: (receipt) => tally.acknowledged(receipt.messageCount, receipt.duplicate),
-    onFailure: (failure) => tally.refuse(failure.messageCount, failure.error),
+    onFailure: ({ messageCount, error }) => tally.refuse(messageCount, givenUp(error)),
   });
   return {
     add: async (message: LineMessage) => {
@@ -41,10 +48,17 @@ export async function openClientSender(
     // The producer sends by itself after a moment.
     pause: async () => {},
     close: async () => {
-      await producer.close({ timeoutMs: sendTimeoutMs + CLOSE_EXTRA_MS });
+      await producer.close({ timeoutMs: CLOSE_MS_MAX });
       await client.close();
     },
   };
+}
+
+/** What the producer still had when its time was up. */
+function givenUp(error: SluiceError): SluiceError {
+  if (error.code !== 'CLOSED') return error;
+  const text = `not acknowledged within ${CLOSE_MS_MAX} ms after the end of the input`;
+  return new SluiceError('TIMEOUT', text, { cause: error });
 }
 
 function nextTurn(): Promise<void> {

@@ -15,8 +15,6 @@ import { SendTally } from '../send-tally.ts';
 import { addTargetOptions, type Target, type TargetOptions, targetOf } from '../target.ts';
 import { Progress } from '../terminal.ts';
 
-/** Milliseconds until a message that is not acknowledged is given up. */
-const SEND_MS_MAX = 30_000;
 const EPOCH_MAX = 0xffff_ffff;
 
 type ProduceOptions = TargetOptions & {
@@ -72,12 +70,13 @@ async function produce(topic: string, options: ProduceOptions): Promise<void> {
   checkProducerId(options.producerId);
   const startMs = systemClock.monotonicMs();
   const progress = new Progress(!output.isJson);
-  const tally = new SendTally((text) => {
+  const warn = (text: string): void => {
     progress.clear();
     output.warn(text);
-  });
+  };
+  const tally = new SendTally(warn);
   const signal = interruptSignal();
-  const sender = await openSender(topic, target, options, tally);
+  const sender = await openSender(topic, target, options, tally, warn);
   if (process.stdin.isTTY) output.note('Type messages, a line each; Ctrl-D ends.');
   const fields = { keyField: options.keyField, tagField: options.tagField };
   await sendLines(process.stdin, sender, tally, fields, signal, progress);
@@ -105,11 +104,12 @@ async function openSender(
   target: Target,
   options: ProduceOptions,
   tally: SendTally,
+  warn: (text: string) => void,
 ): Promise<LineSender> {
   const { producerId, producerEpoch } = options;
   if (producerId === undefined) {
     const { openClientSender } = await import('../client-sender.ts');
-    return openClientSender(topic, target, tally, SEND_MS_MAX);
+    return openClientSender(topic, target, tally, warn);
   }
   const { openSequencedSender } = await import('../sequenced-sender.ts');
   return openSequencedSender({ topic, producerId, producerEpoch }, target, tally);
