@@ -34,6 +34,8 @@ import {
 
 /** 300 lines is where a file should be split; this is where it must be. */
 const FILE_LINES_MAX = 400;
+/** A suite may be longer: it is a list, and one subject's cases are found together. */
+const TEST_LINES_MAX = 600;
 
 /** Folder of src → what it may import beside itself. Doors in src itself re-export from anywhere; nobody imports testing. */
 const LAYERS: LayerTable = {
@@ -181,7 +183,12 @@ describe('imports', () => {
     const dead = inSrc.filter(({ path }) =>
       folderOf(path) === 'testing' ? !used.has(path) && !usedByTests.has(path) : !used.has(path),
     );
-    assertTidy(dead.map(({ path }) => ({ path, line: 1, text: 'nobody imports or starts it' })));
+    // Declarations of packages are found by the compiler, not imported.
+    assertTidy(
+      dead
+        .filter(({ path }) => !path.endsWith('.d.ts'))
+        .map(({ path }) => ({ path, line: 1, text: 'nobody imports or starts it' })),
+    );
   });
 });
 
@@ -196,7 +203,9 @@ describe('sources', () => {
   });
 
   it('are short enough to have one purpose', () => {
-    assertTidy(sources.flatMap((source) => checkLength(source, FILE_LINES_MAX)));
+    const limitOf = (path: string): number =>
+      path.startsWith('test/') ? TEST_LINES_MAX : FILE_LINES_MAX;
+    assertTidy(sources.flatMap((source) => checkLength(source, limitOf(source.path))));
     assertFound(checkLength(parseSource('src/x.ts', 'a\nb\nc\n'), 2), [3]);
     assertFound(checkLength(parseSource('src/x.ts', 'a\nb\n'), 2), []);
   });

@@ -1,5 +1,5 @@
 /** A client and a fake broker for one test, and waiting on state. Everything is closed when the test ends. */
-import { setImmediate } from 'node:timers/promises';
+import { sleep } from '../base/clock.ts';
 import type { Client } from '../client/client.ts';
 import { connectWith } from '../client/connect.ts';
 import { nodeRuntime } from '../client/node.ts';
@@ -41,7 +41,7 @@ export async function withClient(
 
 /** Resolves when `condition` holds; the runner's timeout is the only clock. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await setImmediate();
+  while (!condition()) await sleep(0);
 }
 
 /** Resolves with what `promise` rejected with. */
