@@ -216,17 +216,16 @@ export class GroupQueue {
   }
 
   /**
-   * All that is to come again, if nothing more were heard of what is out: for a snapshot. What is out for the first time is
-   * left to the cursor.
+   * All that is to come again, if nothing more were heard of what is out: for a snapshot. What was never refused is left to
+   * the cursor, so that it comes in order.
    */
   retriesAfterRestart(nowMs: number): RetryEntry[] {
     const found = [...this.retries.entries(), ...this.takenOut];
     for (const { attempt, open } of this.leases.values()) {
-      if (attempt === 1) continue;
       for (const [start, end] of open.runs())
         found.push({ start, end, attempt, dueAtMs: nowMs, reason: '' });
     }
-    return found.filter(({ end }) => end > this.settledThrough);
+    return found.filter(({ attempt, end }) => attempt > 1 && end > this.settledThrough);
   }
 
   /** Sets the group to `offset`: everything on lease or retrying is forgotten. */
