@@ -6,9 +6,8 @@ import type { CancelTimer } from '../base/clock.ts';
 import { SluiceError } from '../base/errors.ts';
 import { BATCH_BYTES_MAX, BODY_BYTES_MAX } from '../base/limits.ts';
 import { alignUp } from '../base/units.ts';
-import { BatchBuilder } from '../protocol/batch/batch-builder.ts';
 import { BATCH_HEADER_BYTES } from '../protocol/batch/batch-layout.ts';
-import { SEND_HEADER_BYTES } from '../protocol/web/frames-layout.ts';
+import { BatchMemory } from './batch-memory.ts';
 import type { Connection } from './connection.ts';
 import type { Link, LinkMember } from './link.ts';
 import { checkMessage, RecordScratch } from './outgoing.ts';
@@ -16,6 +15,7 @@ import { ProducerBatch } from './producer-batch.ts';
 import { type LaneOwner, ProducerLane } from './producer-lane.ts';
 import type { ProducerOutbox } from './producer-outbox.ts';
 import type { ProducerSettings } from './producer-settings.ts';
+import { PushFailures } from './push-failures.ts';
 import type { BatchReceipt } from './receipt.ts';
 import type { ClientRuntime } from './runtime.ts';
 import { type RouteOwner, TopicRoute, type WaitingMessages } from './topic-route.ts';
@@ -23,8 +23,6 @@ import type { OutgoingMessage, StatusEvent } from './types.ts';
 
 /** Batch header with the longest producer id, and padding. */
 const BATCH_OVERHEAD_BYTES = BATCH_HEADER_BYTES + 64 + 8;
-/** Builders kept for the next batches; the others are left to the garbage collector. */
-const IDLE_BUILDERS_MAX = 512;
 /** The clock is read for every so many messages of a batch: a power of two. */
 const CLOCK_EVERY = 16;
 
@@ -34,15 +32,14 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   readonly settings: ProducerSettings;
   readonly batchBytes: number;
   readonly maxInFlight: number;
-  /** Bytes of batches that are not answered. */
-  bufferedBytes = 0;
+  readonly memory: BatchMemory;
+  readonly pushFailures: PushFailures;
   /** Why it takes nothing more. */
   closedBy: SluiceError | undefined;
   private isShut = false;
   readonly routes: Map<string, TopicRoute> = new Map();
   outbox: ProducerOutbox | undefined;
   private readonly scratch = new RecordScratch();
-  private readonly builders: BatchBuilder[] = [];
   private readonly buildingLanes = new Set<ProducerLane>();
   private lastRoute: TopicRoute | undefined;
   private nowMs = 0;
@@ -58,8 +55,6 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   private cancelDeadline: CancelTimer | undefined;
   /** Called after every change that may have made room or ended something. */
   private readonly watchers = new Set<() => void>();
-  private pushError: SluiceError | undefined;
-  private pushFailedCount = 0;
 
   constructor(link: Link, settings: ProducerSettings) {
     this.link = link;
@@ -67,6 +62,8 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     this.settings = settings;
     this.batchBytes = settings.batchBytes;
     this.maxInFlight = settings.maxInFlight;
+    this.memory = new BatchMemory(settings.bufferBytes, settings.batchBytes, this.runtime.crc32);
+    this.pushFailures = new PushFailures(settings.onFailure);
   }
 
   get producerId(): string {
@@ -133,7 +130,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   hasRoomFor(route: TopicRoute, bytes: number): boolean {
     // What waits for a route that is ready waits for memory.
     if (this.isReady(route) && route.waiting.length > 0) return false;
-    return this.bufferedBytes + this.waitingBytes + bytes <= this.settings.bufferBytes;
+    return this.memory.usedBytes + this.waitingBytes + bytes <= this.settings.bufferBytes;
   }
 
   /** Calls `check` after every answer until it returns true. */
@@ -154,29 +151,6 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     this.sealAll();
     for (const route of this.routes.values()) for (const lane of route.lanes) yield* lane.batches;
   }
-
-  /** What went wrong with pushed messages since it was last asked. */
-  takePushError(): SluiceError | undefined {
-    const error = this.pushError;
-    if (error === undefined) return undefined;
-    const failed = this.pushFailedCount;
-    this.pushError = undefined;
-    this.pushFailedCount = 0;
-    return new SluiceError(error.code, error.message, {
-      hint: error.hint,
-      cause: error,
-      facts: { ...error.facts, failed },
-    });
-  }
-
-  readonly pushFailed = (topic: string, messageCount: number, error: SluiceError): void => {
-    if (this.settings.onFailure !== undefined) {
-      this.settings.onFailure({ error, topic, messageCount });
-      return;
-    }
-    this.pushError ??= error;
-    this.pushFailedCount += messageCount;
-  };
 
   closedError(): SluiceError {
     const cause = this.closedBy;
@@ -257,29 +231,20 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
         'MESSAGE_TOO_LARGE',
         `the message makes a batch of ${batchBytes} bytes; the broker allows ${this.batchBytesMax}`,
       );
-    const bytes = Math.max(this.batchBytes, batchBytes) + SEND_HEADER_BYTES;
-    const isFull = this.bufferedBytes + bytes > this.settings.bufferBytes;
-    if (isFull && this.bufferedBytes > 0) return undefined;
-    this.bufferedBytes += bytes;
-    const builder =
-      this.builders.pop() ??
-      new BatchBuilder(
-        this.batchBytes,
-        this.settings.producerId,
-        SEND_HEADER_BYTES,
-        this.runtime.crc32,
-      );
+    const bytes = this.memory.bytesOf(batchBytes);
+    if (!this.memory.claim(bytes)) return undefined;
+    const builder = this.memory.builder(this.producerId);
     const batch = new ProducerBatch(lane, builder, bytes, this.runtime.clock.monotonicMs());
-    this.adopt(batch);
+    this.opened();
     this.buildingLanes.add(lane);
     if (!this.lingering) this.startLinger();
     return batch;
   }
 
-  /** Counts a batch that was not opened here: one of an earlier life. */
-  adopt(_batch: ProducerBatch): void {
-    this.openBatches += 1;
-    this.workChanged();
+  /** Takes up a batch of an earlier life: its memory is in use already. */
+  adopt(batch: ProducerBatch): void {
+    this.memory.usedBytes += batch.bytes;
+    this.opened();
   }
 
   sealed(batch: ProducerBatch): void {
@@ -304,7 +269,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     if (error.code === 'TOPIC_NOT_FOUND' || error.code === 'QUEUE_NOT_FOUND')
       this.routes.get(batch.lane.topic)?.resolveAgain();
     // First: a flush that ends with this batch tells of it.
-    if (batch.pushedCount > 0) this.pushFailed(batch.lane.topic, batch.pushedCount, error);
+    if (batch.pushedCount > 0) this.pushFailures.add(batch.lane.topic, batch.pushedCount, error);
     batch.fail(error);
   }
 
@@ -316,17 +281,15 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     this.link.options.onStatus(event);
   }
 
+  private opened(): void {
+    this.openBatches += 1;
+    this.workChanged();
+  }
+
   private release(batch: ProducerBatch): void {
-    this.bufferedBytes -= batch.bytes;
+    this.memory.release(batch.bytes, batch.builder);
     this.openBatches -= 1;
     if (batch.lane.building === undefined) this.buildingLanes.delete(batch.lane);
-    const { builder } = batch;
-    // A builder that grew for a large message would keep that memory for ever.
-    const isUsual = batch.bytes <= this.batchBytes + SEND_HEADER_BYTES;
-    if (builder !== null && isUsual && this.builders.length < IDLE_BUILDERS_MAX) {
-      builder.reset(this.settings.producerId);
-      this.builders.push(builder);
-    }
   }
 
   private startLinger(): void {

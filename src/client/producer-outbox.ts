@@ -127,7 +127,6 @@ export class ProducerOutbox {
     batch.outboxKey = entry.key;
     this.kept.set(batch, Promise.resolve(entry.key));
     this.keptBytes += bytes;
-    core.bufferedBytes += bytes;
     core.adopt(batch);
     lane.restore(batch);
   }

@@ -36,7 +36,7 @@ export class Producer implements AsyncDisposable {
 
   /** Bytes of batches that are not answered yet. */
   get bufferedBytes(): number {
-    return this.#core.bufferedBytes;
+    return this.#core.memory.usedBytes;
   }
 
   /**
@@ -114,7 +114,7 @@ export class Producer implements AsyncDisposable {
     const bytes =
       WAITING_BYTES + (typeof body === 'string' || body instanceof Uint8Array ? body.length : 0);
     if (!core.hasRoomFor(route, bytes)) return false;
-    const failed = (error: SluiceError): void => core.pushFailed(route.topic, 1, error);
+    const failed = (error: SluiceError): void => core.pushFailures.add(route.topic, 1, error);
     core.wait(route, new WaitingPush(message, bytes, this.#nowMs(), core.place, failed));
     return true;
   }
@@ -125,8 +125,8 @@ export class Producer implements AsyncDisposable {
     return new Promise((resolve) => {
       core.watch(() => {
         const isFull =
-          core.bufferedBytes > 0 &&
-          core.bufferedBytes + core.settings.batchBytes * 2 > core.settings.bufferBytes;
+          core.memory.usedBytes > 0 &&
+          core.memory.usedBytes + core.settings.batchBytes * 2 > core.settings.bufferBytes;
         if (isFull && core.closedBy === undefined) return false;
         resolve();
         return true;
@@ -151,7 +151,7 @@ export class Producer implements AsyncDisposable {
       );
       const group = new FlushGroup(() => {
         cancel();
-        const error = core.takePushError();
+        const error = core.pushFailures.take();
         if (error === undefined) resolve();
         else reject(error);
       });
@@ -205,7 +205,7 @@ export class Producer implements AsyncDisposable {
       this.#onClose();
       await core.outbox?.close();
     }
-    const error = core.takePushError();
+    const error = core.pushFailures.take();
     if (error !== undefined) throw error;
   }
 
