@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 
 /** Two files at a time: each may start a broker with threads of its own. */
 const FILES_AT_ONCE = 2;
-const TEST_TIMEOUT_MS = 120_000;
+const TEST_TIMEOUT_MS = 300_000;
 const EXIT_USAGE = 2;
 
 /** Rounds of each fuzzer when `--fuzz` asks for a long run. */
