@@ -3,11 +3,13 @@
  * back. Main thread; never blocks; does its work in callbacks of the front door and in `doWork`, which also keeps its time.
  */
 import { SluiceError } from '../base/errors.ts';
+import { UNAUTHENTICATED_BYTES_MAX } from '../base/limits.ts';
 import type { MetricSnapshot } from '../observe/metrics-text.ts';
 import type { ShardControlRequest, ShardMetadata } from '../protocol/shard-control.ts';
 import { refusalResponse } from '../protocol/web/http-codec.ts';
 import type { BrokerIdentity } from '../protocol/web/messages.ts';
 import type {
+  BodyAnnouncement,
   HttpRequest,
   HttpResponse,
   WebSocketConnection,
@@ -16,6 +18,7 @@ import type {
 import { AcceptorCore } from './acceptor-core.ts';
 import { acceptorMetrics, groupMetrics } from './acceptor-metrics.ts';
 import type { AcceptorOptions } from './acceptor-options.ts';
+import { bearerToken } from './auth-guard.ts';
 import { adminRoutes } from './http-admin.ts';
 import { HttpFront } from './http-front.ts';
 import { messageRoutes } from './http-messages.ts';
@@ -79,6 +82,16 @@ export class Acceptor implements WebSocketHandler {
     const refusal = this.core.isDraining
       ? new SluiceError('DRAINING')
       : this.core.origins.check(request.origin, request.host);
+    if (refusal === undefined) return undefined;
+    this.core.counters.refused(refusal.code);
+    return refusalResponse(refusalBody(refusal, false));
+  }
+
+  /** Decides about a request before its body is read: nobody without a token makes the broker hold much. */
+  admitBody(request: BodyAnnouncement): HttpResponse | undefined {
+    const { headers, remoteAddress, bodyBytes = Number.POSITIVE_INFINITY } = request;
+    if (bodyBytes <= UNAUTHENTICATED_BYTES_MAX) return undefined;
+    const refusal = this.core.auth.check(bearerToken(headers.get('authorization')), remoteAddress);
     if (refusal === undefined) return undefined;
     this.core.counters.refused(refusal.code);
     return refusalResponse(refusalBody(refusal, false));

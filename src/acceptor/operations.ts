@@ -143,6 +143,7 @@ function hello(core: AcceptorCore, request: RequestOf<'hello'>, responder: Respo
       return;
     }
     session.isAuthenticated = true;
+    session.connection.limitIncoming(undefined);
   }
   session.client = request.client;
   responder.answer('welcome', {

@@ -24,6 +24,9 @@ import { type Dialect, Responder, refusalBody } from './responder.ts';
 import { CLOSE_GOING_AWAY, CLOSE_POLICY, type Session } from './session.ts';
 import { SettleIntake } from './settle-intake.ts';
 
+/** Bytes before a token came: a hello has some hundred, and one read may bring four times as many as this. */
+const FIRST_BYTES_MAX: number = UNAUTHENTICATED_BYTES_MAX / 4;
+
 export class WebSocketFront implements WebSocketHandler {
   private readonly core: AcceptorCore;
   private readonly batches: BatchIntake;
@@ -41,6 +44,7 @@ export class WebSocketFront implements WebSocketHandler {
     const session = core.sessions.open(connection);
     if (core.isDraining) connection.close(CLOSE_GOING_AWAY, 'the broker is shutting down');
     if (session.isAuthenticated) return;
+    connection.limitIncoming(FIRST_BYTES_MAX);
     core.deadlines.add(core.clock.monotonicMs() + AUTHENTICATE_MS_MAX, () => {
       if (!session.isClosed && !session.isAuthenticated)
         connection.close(CLOSE_POLICY, 'no token came in time');

@@ -105,6 +105,7 @@ export class RunningBroker implements Broker {
         shards: this.shards.length,
       });
       this.remindOfExposure();
+      this.warnOfStrangers(this.frontDoor);
     } catch (error) {
       await this.close();
       throw error;
@@ -249,6 +250,8 @@ export class RunningBroker implements Broker {
       webSocket: acceptor,
       http: (request) => acceptor.http(request),
       admit: (request) => acceptor.admit(request),
+      admitBody: (request) => acceptor.admitBody(request),
+      needsLimitIncoming: config.authToken !== undefined,
     });
   }
 
@@ -300,6 +303,11 @@ export class RunningBroker implements Broker {
       shards: this.shards.length,
       flush: this.config.flushDiskType === 'SYNC_FLUSH' ? 'sync' : 'async',
     };
+  }
+
+  private warnOfStrangers({ canLimitIncoming, transport }: FrontDoor): void {
+    if (canLimitIncoming || this.config.authToken === undefined) return;
+    this.log.warn('unlimited-before-token', { transport, bytesMax: FRAME_BYTES_MAX });
   }
 
   private remindOfExposure(): void {

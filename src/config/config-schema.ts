@@ -198,7 +198,7 @@ export const SETTINGS: SettingTable = {
     'Front door',
     choice(['auto', 'uws', 'ws']),
     'auto',
-    'Library of the front door: uWebSockets.js, ws, or auto for the first where it loads.',
+    'Library of the front door: uWebSockets.js, ws, or auto: the first where it loads and there is no token, else the second.',
   ),
   shards: optional(
     'Shards and memory',

@@ -188,6 +188,16 @@ export class BrokerProcess {
     return { now: kib('VmRSS') * KIB, peak: kib('VmHWM') * KIB };
   }
 
+  /** Bytes that clients have sent and the broker has not read yet. @source proc(5), rx_queue of /proc/net/tcp */
+  unreadBytes(): number {
+    const port = Number(new URL(this.http).port).toString(16).toUpperCase().padStart(4, '0');
+    const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n').slice(1);
+    return rows
+      .map((row) => row.trim().split(/\s+/))
+      .filter(([, local]) => local?.endsWith(`:${port}`))
+      .reduce((sum, fields) => sum + Number.parseInt(fields[4]?.split(':')[1] ?? '0', 16), 0);
+  }
+
   /** From here on `residentBytes().peak` counts anew. @source proc(5), /proc/PID/clear_refs */
   forgetPeak(): void {
     writeFileSync(`/proc/${this.pid}/clear_refs`, '5');

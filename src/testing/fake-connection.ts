@@ -42,6 +42,7 @@ export class FakeConnection implements WebSocketConnection {
   frames = 0;
   corks = 0;
   isPaused = false;
+  incomingBytesMax: number | undefined;
   closeCode: number | undefined;
   closeReason = '';
   /** Bytes that wait for a reader; `swallows` makes every frame wait. */
@@ -79,6 +80,10 @@ export class FakeConnection implements WebSocketConnection {
 
   resume(): void {
     this.isPaused = false;
+  }
+
+  limitIncoming(bytesMax: number | undefined): void {
+    this.incomingBytesMax = bytesMax;
   }
 
   cork(action: () => void): void {

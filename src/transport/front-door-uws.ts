@@ -46,6 +46,7 @@ function closeCodeOf(reason: ArrayBuffer): number {
 class UwsFrontDoor implements FrontDoor {
   readonly transport = 'uws';
   readonly canPause = false;
+  readonly canLimitIncoming = false;
   readonly reason: string;
   readonly statistics: FrontDoorStatistics = noStatistics();
   port = 0;

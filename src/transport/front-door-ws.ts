@@ -40,6 +40,7 @@ const STOP_TIMEOUT_MS = 500;
 class WsFrontDoor implements FrontDoor {
   readonly transport = 'ws';
   readonly canPause = true;
+  readonly canLimitIncoming = true;
   readonly reason: string;
   readonly statistics: FrontDoorStatistics = noStatistics();
   port = 0;

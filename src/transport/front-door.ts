@@ -23,7 +23,8 @@ const systemWorld: FrontDoorWorld = { clock: systemClock, loadUws };
 /**
  * Opens the front door and resolves when it listens.
  *
- * @param choice - `auto` takes uWebSockets.js where it is installed and loads, else `ws`, and never fails for that
+ * @param choice - `auto` takes uWebSockets.js where it is installed and loads, else `ws`, and never fails for that; with
+ *   `needsLimitIncoming` it takes `ws`
  * @throws UNSUPPORTED when `uws` was asked for and does not load; the cause says why, the hint what to install
  * @throws INVALID_ARGUMENT when an option is wrong, the port is taken, or the address is not one of this machine
  */
@@ -34,6 +35,11 @@ export async function openFrontDoor(
 ): Promise<FrontDoor> {
   checkOptions(options);
   if (choice === 'ws') return openFrontDoorWs(options, 'The transport ws was asked for.');
+  if (choice === 'auto' && options.needsLimitIncoming === true)
+    return openFrontDoorWs(
+      options,
+      'uWebSockets.js, the faster one, cannot limit what comes from connections without a token.',
+    );
   const library = await world.loadUws().catch((error: unknown) => toSluiceError(error));
   if ('App' in library) {
     const reason =

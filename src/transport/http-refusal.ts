@@ -52,6 +52,18 @@ export function refuseSlowRequest(requestTimeoutMs: number): HttpResponse {
   return refusal('BAD_FRAME', message, { status: 408 });
 }
 
+/** Why a request is not read further than its head, or undefined. */
+export function refuseRequest(
+  head: RequestHead,
+  options: FrontDoorOptions,
+): HttpResponse | undefined {
+  const refused = refuseHead(head, options.limits.httpBodyBytesMax);
+  const bodyBytes = contentLengthOf(head);
+  if (refused !== undefined || bodyBytes === 0) return refused;
+  const { headers, remoteAddress } = head;
+  return options.admitBody?.({ headers, remoteAddress, bodyBytes });
+}
+
 /** What is wrong with the head of a request, or undefined. */
 export function refuseHead(head: RequestHead, bodyBytesMax: number): HttpResponse | undefined {
   if (head.headerCount > HEADER_COUNT_MAX) {

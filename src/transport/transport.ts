@@ -25,6 +25,11 @@ export interface WebSocketConnection {
    */
   pause(): void;
   resume(): void;
+  /**
+   * Closes the connection with 1008 once more than so many bytes have come from here on, also of a frame that is not
+   * whole yet; undefined: no more. Does nothing where `FrontDoor.canLimitIncoming` is false.
+   */
+  limitIncoming(bytesMax: number | undefined): void;
   /** Runs `action` with as few system calls as possible for the frames it sends. */
   cork(action: () => void): void;
   /**
@@ -110,6 +115,22 @@ export type FrontDoorOptions = {
     host: string | undefined;
     remoteAddress: string;
   }) => HttpResponse | undefined;
+  /** With the choice `auto`: takes only a transport that has `canLimitIncoming`. Default false. */
+  readonly needsLimitIncoming?: boolean;
+  /**
+   * Decides about an HTTP request with a body before that is read; absent: all are read.
+   * @returns undefined to read the body, or the refusal to answer
+   */
+  readonly admitBody?: (request: BodyAnnouncement) => HttpResponse | undefined;
+};
+
+/** A request whose body is about to be read. */
+export type BodyAnnouncement = {
+  /** Names in lower case. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly remoteAddress: string;
+  /** As announced; undefined when it comes in chunks. */
+  readonly bodyBytes: number | undefined;
 };
 
 /** What the front door refused or gave up, counted since it opened. */
@@ -140,6 +161,11 @@ export interface FrontDoor {
    * answers BUSY, and closes who does not listen.
    */
   readonly canPause: boolean;
+  /**
+   * Can `WebSocketConnection.limitIncoming` see bytes of a frame that is not whole? uWebSockets.js keeps those to itself, up to
+   * the largest frame.
+   */
+  readonly canLimitIncoming: boolean;
   readonly statistics: Readonly<FrontDoorStatistics>;
   /** The port that was bound. */
   readonly port: number;

@@ -49,6 +49,9 @@ export class UwsConnection implements WebSocketConnection, WatchedConnection {
 
   resume(): void {}
 
+  /** The library tells of whole frames only; see `FrontDoor.canLimitIncoming`. */
+  limitIncoming(): void {}
+
   cork(action: () => void): void {
     if (this.socket === undefined) action();
     else this.socket.cork(action);

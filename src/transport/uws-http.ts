@@ -27,7 +27,7 @@ import { addHeader, contentLengthOf, type RequestHead } from './http-head.ts';
 import {
   isWebSocketUpgrade,
   refuseConnection,
-  refuseHead,
+  refuseRequest,
   refuseSlowRequest,
   refuseUpgrade,
 } from './http-refusal.ts';
@@ -266,7 +266,7 @@ export class UwsHttp {
     // Those with a right handshake do not come here.
     const refused = isWebSocketUpgrade(head) ? refuseUpgrade(head, this.options) : undefined;
     if (refused !== undefined) this.statistics.upgradesRefused += 1;
-    return refused ?? refuseHead(head, this.options.limits.httpBodyBytesMax);
+    return refused ?? refuseRequest(head, this.options);
   }
 
   private expire(socket: HttpSocket): void {

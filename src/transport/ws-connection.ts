@@ -33,6 +33,8 @@ export class WsConnection implements WebSocketConnection, WatchedConnection {
   silentSeconds = 0;
   controlFrames = 0;
   private readonly library: WebSocket;
+  private readonly socket: Socket;
+  private checkIncoming: (() => void) | undefined = undefined;
   private readonly writer: WsFrameWriter;
   private readonly context: WsConnectionContext;
   private isEnded = false;
@@ -49,6 +51,7 @@ export class WsConnection implements WebSocketConnection, WatchedConnection {
     this.id = id;
     this.remoteAddress = remoteAddress;
     this.library = library;
+    this.socket = socket;
     this.context = context;
     this.writer = new WsFrameWriter(socket, context.scratch, () => this.written());
     library.on('message', (data, isBinary) => this.message(data, isBinary));
@@ -81,6 +84,21 @@ export class WsConnection implements WebSocketConnection, WatchedConnection {
     this.isPaused = false;
     this.isActive = true;
     this.library.resume();
+  }
+
+  limitIncoming(bytesMax: number | undefined): void {
+    const { socket } = this;
+    if (this.checkIncoming !== undefined) socket.off('data', this.checkIncoming);
+    this.checkIncoming = undefined;
+    if (bytesMax === undefined || this.isEnded) return;
+    const end = socket.bytesRead + bytesMax;
+    this.checkIncoming = () => {
+      if (socket.bytesRead <= end || this.isEnded) return;
+      this.close(1008, `more than ${bytesMax} bytes`);
+      // What else it sends is left with the kernel, until the library gives up waiting for its answer.
+      this.library.pause();
+    };
+    socket.on('data', this.checkIncoming);
   }
 
   cork(action: () => void): void {

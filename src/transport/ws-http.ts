@@ -19,7 +19,7 @@ import {
   refusal,
   refuseBody,
   refuseConnection,
-  refuseHead,
+  refuseRequest,
   refuseSlowRequest,
 } from './http-refusal.ts';
 import { addressOfText } from './remote-address.ts';
@@ -114,7 +114,7 @@ export class WsHttp {
     const head = readHead(message);
     const refused = this.excess.has(socket)
       ? refuseConnection()
-      : refuseHead(head, httpBodyBytesMax);
+      : refuseRequest(head, this.options);
     if (refused !== undefined || this.refused.has(socket)) {
       this.refuseRequest(message, response, refused ?? refuseConnection());
       return;
