@@ -1,4 +1,5 @@
 /** A client and a fake broker for one test, and waiting on state. Everything is closed when the test ends. */
+import assert from 'node:assert/strict';
 import { sleep } from '../base/clock.ts';
 import type { Client } from '../client/client.ts';
 import { connectWith } from '../client/connect.ts';
@@ -52,4 +53,36 @@ export async function rejection(promise: PromiseLike<unknown>): Promise<unknown>
     return error;
   }
   throw new Error('it did not reject');
+}
+
+/** Sends messages 0 to `count - 1` to the topic `t`, with keys, tags `even` and `odd`, and properties. */
+export async function fillTopic(client: Client, count: number): Promise<void> {
+  await client.producer({ batchBytes: 1024 }).sendBatch(
+    Array.from({ length: count }, (_, index) => ({
+      topic: 't',
+      key: `k${index % 5}`,
+      tag: index % 2 === 0 ? 'even' : 'odd',
+      properties: { index: `${index}` },
+      body: `${index}`,
+    })),
+  );
+}
+
+/** Messages of the topic `t` that the group `g` has acked. */
+export function ackedCount(broker: FakeBroker): number {
+  return broker.group('g', 't', 'latest').reduce((sum, queue) => sum + queue.acked.size, 0);
+}
+
+/** Each text 0 to `count - 1` is stored once, and those of one key in rising order. */
+export function assertOrderPerKey(
+  messages: readonly { readonly key: string; readonly text: string }[],
+  count: number,
+): void {
+  assert.equal(messages.length, count);
+  assert.equal(new Set(messages.map(({ text }) => text)).size, count, 'each is stored once');
+  const last = new Map<string, number>();
+  for (const { key, text } of messages) {
+    assert.ok(Number(text) > (last.get(key) ?? -1), `${text} of ${key} comes too late`);
+    last.set(key, Number(text));
+  }
 }

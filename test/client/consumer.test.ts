@@ -2,28 +2,17 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import type { SluiceError } from '../../src/base/errors.ts';
-import type { Client } from '../../src/client/client.ts';
 import type { Message } from '../../src/client/message.ts';
-import { rejection, until, withClient } from '../../src/testing/client-rig.ts';
-import type { FakeBroker } from '../../src/testing/fake-broker.ts';
+import {
+  ackedCount,
+  fillTopic,
+  rejection,
+  until,
+  withClient,
+} from '../../src/testing/client-rig.ts';
 
 const codeOf = (error: unknown): string => (error as SluiceError).code;
-
-async function fill(client: Client, count: number): Promise<void> {
-  await client.producer({ batchBytes: 1024 }).sendBatch(
-    Array.from({ length: count }, (_, index) => ({
-      topic: 't',
-      key: `k${index % 5}`,
-      tag: index % 2 === 0 ? 'even' : 'odd',
-      properties: { index: `${index}` },
-      body: `${index}`,
-    })),
-  );
-}
-
 const from = 'earliest';
-const ackedCount = (broker: FakeBroker): number =>
-  broker.group('g', 't', 'latest').reduce((sum, queue) => sum + queue.acked.size, 0);
 
 describe('a consumer', () => {
   it('gets every message with all that was sent', () =>
@@ -72,147 +61,9 @@ describe('a consumer', () => {
       assert.equal(ackedCount(broker), 3);
     }));
 
-  it('acks durably, and several acks in one frame', () =>
-    withClient(async ({ broker, client }) => {
-      broker.queueCount = 1;
-      await fill(client, 100);
-      const consumer = client.consumer({ topic: 't', group: 'g', from });
-      const messages: Message[] = [];
-      for await (const message of consumer) {
-        messages.push(message);
-        if (messages.length === 100) break;
-        if (messages.length === 50) {
-          await Promise.all(messages.map((one) => one.ack()));
-          assert.equal(ackedCount(broker), 50);
-        }
-      }
-      const [first] = broker.settles;
-      assert.equal(first?.action, 'ack');
-      assert.equal(
-        first?.ranges.reduce((sum, { count }) => sum + count, 0),
-        50,
-      );
-      const batches = broker.topic('t').queues[0]?.batches.length ?? 0;
-      assert.ok((first?.ranges.length ?? 99) <= batches, 'contiguous acks are one range a lease');
-    }));
-
-  it('merges acks in whatever order they come', () =>
-    withClient(async ({ broker, client }) => {
-      broker.queueCount = 1;
-      await client
-        .producer()
-        .sendBatch(Array.from({ length: 9 }, (_, index) => ({ topic: 't', body: index })));
-      const taken: Message[] = [];
-      for await (const message of client.consumer({ topic: 't', group: 'g', from })) {
-        taken.push(message);
-        if (taken.length < 9) continue;
-        const acks = [4, 3, 5, 0, 1, 8, 7, 6, 2].map((index) => taken[index]?.ack());
-        await Promise.all(acks);
-        break;
-      }
-      assert.deepEqual(
-        broker.settles.map(({ ranges }) =>
-          ranges.map(({ queueOffset, count }) => `${queueOffset}+${count}`),
-        ),
-        [['3+3', '0+2', '6+3', '2+1']],
-      );
-    }));
-
-  it('gives nacked messages back with delay and reason', () =>
-    withClient(async ({ broker, client }) => {
-      await client.producer().send({ topic: 't', body: 'poison' });
-      const attempts: number[] = [];
-      for await (const message of client.consumer({ topic: 't', group: 'g', from })) {
-        attempts.push(message.attempt);
-        if (message.attempt === 3) {
-          await message.ack();
-          break;
-        }
-        message.nack({ reason: `try ${message.attempt}: ü`, delayMs: 1000 });
-      }
-      assert.deepEqual(attempts, [1, 2, 3]);
-      assert.deepEqual(
-        broker.settles.map(({ action, argument, reason }) => [action, argument, reason]),
-        [
-          ['nack', 1000, 'try 1: ü'],
-          ['nack', 1000, 'try 2: ü'],
-          ['ack', 0, ''],
-        ],
-      );
-    }));
-
-  it('settles a message once', () =>
-    withClient(async ({ broker, client }) => {
-      await client.producer().send({ topic: 't', body: 1 });
-      for await (const message of client.consumer({ topic: 't', group: 'g', from })) {
-        assert.equal(message.isSettled, false);
-        await message.ack();
-        await message.ack();
-        await message.nack();
-        await message.extend(5000);
-        assert.equal(message.isSettled, true);
-        break;
-      }
-      assert.equal(broker.settles.length, 1);
-    }));
-
-  it('extends leases', () =>
-    withClient(async ({ broker, client }) => {
-      await client.producer().send({ topic: 't', body: 1 });
-      for await (const message of client.consumer({ topic: 't', group: 'g', from })) {
-        await message.extend(60_000);
-        break;
-      }
-      assert.deepEqual(
-        broker.settles.map(({ action, argument }) => [action, argument]),
-        [['extend', 60_000]],
-      );
-    }));
-
-  it('gets batches whole, and acks them with one range', () =>
-    withClient(async ({ broker, client }) => {
-      await fill(client, 200);
-      const seen = new Set<string>();
-      for await (const batch of client.consumer({ topic: 't', group: 'g', from }).batches()) {
-        for (const message of batch) seen.add(message.text());
-        batch.forEach((message) => {
-          assert.ok(seen.has(message.text()));
-        });
-        assert.equal([...batch].length, batch.messageCount);
-        await batch.ackAll();
-        assert.equal([...batch].length, 0);
-        if (seen.size === 200) break;
-      }
-      assert.equal(ackedCount(broker), 200);
-      assert.ok(broker.settles.every(({ ranges }) => ranges.length === 1));
-    }));
-
-  it('acks the rest of a batch when some of it is settled already', () =>
-    withClient(async ({ broker, client }) => {
-      broker.queueCount = 1;
-      await client
-        .producer()
-        .sendBatch(Array.from({ length: 9 }, (_, index) => ({ topic: 't', body: index })));
-      for await (const batch of client.consumer({ topic: 't', group: 'g', from }).batches()) {
-        for (const message of batch) if (message.queueOffset === 4) await message.nack();
-        await batch.ackAll();
-        break;
-      }
-      assert.deepEqual(
-        broker.settles.map(({ action, ranges }) => [
-          action,
-          ...ranges.map(({ queueOffset, count }) => `${queueOffset}+${count}`),
-        ]),
-        [
-          ['nack', '4+1'],
-          ['ack', '0+4', '5+4'],
-        ],
-      );
-    }));
-
   it('never has more unsettled messages than its credit, and gets all', () =>
     withClient(async ({ broker, client }) => {
-      await fill(client, 500);
+      await fillTopic(client, 500);
       for (const credit of [1, 3, 50]) {
         const group = `g${credit}`;
         const consumer = client.consumer({ topic: 't', group, from, credit });
@@ -233,7 +84,7 @@ describe('a consumer', () => {
 
   it('skips messages of other tags, and returns their credit', () =>
     withClient(async ({ client }) => {
-      await fill(client, 400);
+      await fillTopic(client, 400);
       const consumer = client.consumer({
         topic: 't',
         group: 'g',
@@ -250,31 +101,9 @@ describe('a consumer', () => {
       }
     }));
 
-  it('acks around the messages of other tags', () =>
-    withClient(async ({ broker, client }) => {
-      broker.queueCount = 1;
-      await client.producer().sendBatch(
-        Array.from({ length: 6 }, (_, index) => ({
-          topic: 't',
-          tag: index === 2 ? 'no' : 'yes',
-          body: index,
-        })),
-      );
-      const consumer = client.consumer({ topic: 't', group: 'g', from, filter: 'yes' });
-      for await (const batch of consumer.batches()) {
-        assert.equal(batch.messageCount, 5);
-        await batch.ackAll();
-        break;
-      }
-      assert.deepEqual(
-        broker.settles[0]?.ranges.map(({ queueOffset, count }) => `${queueOffset}+${count}`),
-        ['0+2', '3+3'],
-      );
-    }));
-
   it('subscribes again after a reconnect; messages of before are void', () =>
     withClient(async ({ broker, client }) => {
-      await fill(client, 20);
+      await fillTopic(client, 20);
       const consumer = client.consumer({ topic: 't', group: 'g', from });
       const seen = new Map<string, number>();
       let old: Message | undefined;
@@ -296,7 +125,7 @@ describe('a consumer', () => {
 
   it('hands what it did not settle to the next member when it closes', () =>
     withClient(async ({ client }) => {
-      await fill(client, 30);
+      await fillTopic(client, 30);
       const first = client.consumer({ topic: 't', group: 'g', from });
       let count = 0;
       for await (const message of first) {
@@ -310,20 +139,6 @@ describe('a consumer', () => {
         message.ack();
         if (rest.size === 10) break;
       }
-    }));
-
-  it('sends the acks under way before it closes', () =>
-    withClient(async ({ broker, client }) => {
-      await fill(client, 10);
-      const consumer = client.consumer({ topic: 't', group: 'g', from, ackLingerMs: 1000 });
-      let count = 0;
-      for await (const message of consumer) {
-        message.ack();
-        count += 1;
-        if (count === 10) break;
-      }
-      assert.equal(ackedCount(broker), 10);
-      assert.equal(broker.requests.filter(({ op }) => op === 'unsubscribe').length, 1);
     }));
 
   it('ends its iterators when it is closed, whoever waits', () =>
@@ -370,41 +185,13 @@ describe('a consumer', () => {
       assert.equal(refusals, 3);
     }));
 
-  it('sends acks again that a busy broker refused', () =>
-    withClient(async ({ broker, client }) => {
-      await fill(client, 1);
-      let refusals = 0;
-      broker.refuse = ({ settle }) => {
-        if (settle !== true || refusals === 2) return undefined;
-        refusals += 1;
-        return 'BUSY';
-      };
-      for await (const message of client.consumer({ topic: 't', group: 'g', from })) {
-        await message.ack();
-        break;
-      }
-      assert.equal(ackedCount(broker), 1);
-      assert.equal(broker.settles.length, 3);
-    }));
-
-  it('tells of refused acks that nobody awaits by a status event', () =>
-    withClient(async ({ broker, client, events }) => {
-      await fill(client, 1);
-      for await (const message of client.consumer({ topic: 't', group: 'g', from })) {
-        for (const queue of broker.group('g', 't', 'latest')) queue.release();
-        message.ack();
-        await until(() => events.some(({ type }) => type === 'settle-failed'));
-        break;
-      }
-    }));
-
   it('drops what waited here longer than its lease, and gives its credit back', () => {
     let sleptMs = 0;
     const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + sleptMs };
     return withClient(
       async ({ broker, client }) => {
         broker.queueCount = 1;
-        await fill(client, 3);
+        await fillTopic(client, 3);
         const consumer = client.consumer({ topic: 't', group: 'g', from, credit: 3 });
         const messages = consumer[Symbol.asyncIterator]();
         const { value: first } = (await messages.next()) as { value: Message };
@@ -436,7 +223,7 @@ describe('a consumer', () => {
   it('starts over after a seek, and drops what it had prefetched', () =>
     withClient(async ({ broker, client }) => {
       broker.queueCount = 1;
-      await fill(client, 10);
+      await fillTopic(client, 10);
       const consumer = client.consumer({ topic: 't', group: 'g', from });
       const seen: string[] = [];
       let isSought = false;
@@ -468,123 +255,5 @@ describe('a consumer', () => {
         code: 'INVALID_ARGUMENT',
       });
       assert.throws(() => client.consumer(undefined as never), { code: 'INVALID_ARGUMENT' });
-    }));
-});
-
-describe('run', () => {
-  it('acks what the handler did, nacks what it threw at, with the reason', () =>
-    withClient(async ({ broker, client }) => {
-      await fill(client, 10);
-      const consumer = client.consumer({ topic: 't', group: 'g', from });
-      let count = 0;
-      await consumer.run(async (message) => {
-        count += 1;
-        if (message.text() === '3' && message.attempt === 1) throw new Error('three');
-        if (ackedCount(broker) + 1 >= 10 || count === 11) void consumer.close();
-      });
-      assert.deepEqual(
-        broker.settles.filter(({ action }) => action === 'nack').map(({ reason }) => reason),
-        ['three'],
-      );
-      assert.equal(count, 11);
-    }));
-
-  it('has as many handlers at work as it may, and no more', () =>
-    withClient(async ({ client }) => {
-      await fill(client, 40);
-      const consumer = client.consumer({ topic: 't', group: 'g', from });
-      let working = 0;
-      let most = 0;
-      let done = 0;
-      const gates: (() => void)[] = [];
-      const running = consumer.run(
-        async () => {
-          working += 1;
-          most = Math.max(most, working);
-          await new Promise<void>((resolve) => gates.push(resolve));
-          working -= 1;
-          done += 1;
-        },
-        { concurrency: 8 },
-      );
-      while (done < 40) {
-        await until(() => gates.length > 0 || done === 40);
-        if (done === 0) await until(() => gates.length === 8);
-        gates.shift()?.();
-      }
-      await consumer.close();
-      await running;
-      assert.equal(most, 8);
-    }));
-
-  it('stops by its signal after the handlers under way', () =>
-    withClient(async ({ broker, client }) => {
-      await fill(client, 10);
-      const controller = new AbortController();
-      const consumer = client.consumer({ topic: 't', group: 'g', from });
-      let count = 0;
-      await consumer.run(
-        async () => {
-          count += 1;
-          if (count === 3) controller.abort();
-          await client.ping();
-        },
-        { signal: controller.signal },
-      );
-      assert.equal(count, 3);
-      await consumer.drain();
-      assert.equal(ackedCount(broker), 3);
-    }));
-
-  it('extends the leases of handlers that take long', () =>
-    withClient(async ({ broker, client }) => {
-      await fill(client, 1);
-      const consumer = client.consumer({ topic: 't', group: 'g', from, leaseMs: 1000 });
-      await consumer.run(async () => {
-        await until(() => broker.settles.some(({ action }) => action === 'extend'));
-        void consumer.drain();
-      });
-      await consumer.drain();
-      assert.equal(broker.settles.find(({ action }) => action === 'extend')?.argument, 1000);
-      assert.equal(ackedCount(broker), 1);
-    }));
-
-  it('drains: finishes what was given out, and gives back the rest', () =>
-    withClient(async ({ broker, client }) => {
-      await fill(client, 30);
-      const consumer = client.consumer({ topic: 't', group: 'g', from });
-      let count = 0;
-      const running = consumer.run(
-        async () => {
-          count += 1;
-          await client.ping();
-        },
-        { concurrency: 4 },
-      );
-      await until(() => count >= 8);
-      await client.drain();
-      await running;
-      assert.ok(count < 30);
-      assert.equal(ackedCount(broker), count);
-    }));
-});
-
-describe('fetch', () => {
-  it('reads by offset, and gives bodies as they were sent', () =>
-    withClient(async ({ broker, client }) => {
-      broker.queueCount = 1;
-      await fill(client, 10);
-      await client.producer().send({ topic: 't', body: 'base64:AQL/' });
-      const fetched = await client.fetch({ topic: 't', queueId: 0, offset: 7, max: 10 });
-      assert.deepEqual(
-        fetched.messages.map(({ queueOffset, body, key }) => [queueOffset, body, key]),
-        [
-          [7, '7', 'k2'],
-          [8, '8', 'k3'],
-          [9, '9', 'k4'],
-          [10, Uint8Array.of(1, 2, 255), undefined],
-        ],
-      );
-      assert.deepEqual([fetched.nextOffset, fetched.minOffset, fetched.maxOffset], [11, 0, 11]);
     }));
 });

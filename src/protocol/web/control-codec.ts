@@ -3,7 +3,9 @@
  * (control-scan.ts) before the library sees them. The library's build without generated code is used, so that a page
  * with a strict content security policy may load it; nothing here is native. Browser-safe.
  */
-import { Packr } from 'msgpackr/index-no-eval';
+import type { Packr } from 'msgpackr';
+// @ts-expect-error: this build ships no types of its own; they are those of the main entry
+import * as noEval from 'msgpackr/index-no-eval';
 import { viewOf } from './binary-codec.ts';
 import { ControlScan, type ControlVerdict } from './control-scan.ts';
 import { CONTROL_BODY, FRAME_CONTROL, FRAME_KIND } from './frames-layout.ts';
@@ -14,7 +16,7 @@ export type ControlDecoded =
   | { readonly verdict: Exclude<ControlVerdict, 'ok'> | 'wrong-kind' | 'undecodable' };
 
 // Plain maps that any msgpack library reads: no records, no extensions for undefined or large numbers.
-const packr = new Packr({
+const packr = new (noEval.Packr as typeof Packr)({
   useRecords: false,
   variableMapSize: true,
   int64AsType: 'number',
