@@ -133,7 +133,7 @@ export class GroupTable {
     reason: string,
   ): void {
     if (runs.length === 0) return;
-    const { clock, control, state } = this.context;
+    const { clock, control, state, steadyEpochMs } = this.context;
     const nowMs = clock.monotonicMs();
     const delay =
       delayMs === DELAY_OF_GROUP
@@ -142,7 +142,7 @@ export class GroupTable {
     const dueAtMs = nowMs + delay;
     for (const [start, end] of runs)
       one.retry({ start, end, attempt: attempt + 1, dueAtMs, reason }, nowMs);
-    const dueAtEpochMs = Math.max(0, Math.round(clock.epochMs() + delay));
+    const dueAtEpochMs = Math.round(steadyEpochMs() + delay);
     control.retry(
       one.groupId,
       one.topicId,

@@ -46,8 +46,6 @@ export class LogKeeper {
   private upkeepAtMs = 0;
   /** Sealed segments on the disk and how many queues need each. */
   private readonly live: Map<number, number>;
-  /** Wall time that follows the monotonic clock: a jump of the wall clock must not expire anything. */
-  private readonly epochOffsetMs: number;
   /** Positions of damaged batches that were found. */
   readonly damaged: Set<number> = new Set();
 
@@ -66,7 +64,6 @@ export class LogKeeper {
     const nowMs = context.clock.monotonicMs();
     this.snapshotAtMs = nowMs;
     this.scrubAtMs = nowMs;
-    this.epochOffsetMs = context.clock.epochMs() - nowMs;
     this.live = new Map(from.segments.map((segment) => [segment, 0]));
     for (const queue of context.state.queues.values()) {
       for (const { segment } of queue.sealedSegments())
@@ -95,20 +92,20 @@ export class LogKeeper {
     this.upkeepAtMs = nowMs;
     this.indexNext();
     this.snapshotWhenDue(nowMs);
-    this.retain(nowMs + this.epochOffsetMs);
+    this.retain(this.context.steadyEpochMs());
     this.scrubWhenDue(nowMs);
     this.volume.measure();
   }
 
   /** Makes a snapshot of the state as it is now; `done` when it is on the disk. */
   snapshot(done: () => void): void {
-    const { clock, log, state } = this.context;
+    const { clock, log, state, steadyEpochMs } = this.context;
     const nowMs = clock.monotonicMs();
     this.snapshotAtMs = nowMs;
     this.isSnapshotWanted = false;
     const image: SnapshotState = {
       indexEnd: this.indexEnd,
-      image: state.image(nowMs, clock.epochMs()),
+      image: state.image(nowMs, steadyEpochMs()),
     };
     const bytes = encodeSnapshot(log.appended, image);
     this.waiting = { position: log.appended, indexEnd: this.indexEnd, bytes, done };

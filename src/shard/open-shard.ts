@@ -70,9 +70,12 @@ export function openShard(options: OpenShardOptions): OpenedShard {
   const emit = (event: ShardEvent): void => {
     options.ports[0]?.event(event);
   };
+  const { clock } = options;
+  const epochOffsetMs = clock.epochMs() - clock.monotonicMs();
   const context: ShardContext = {
     config,
-    clock: options.clock,
+    clock,
+    steadyEpochMs: () => Math.max(0, Math.round(epochOffsetMs + clock.monotonicMs())),
     memory,
     log,
     tail: options.tail,

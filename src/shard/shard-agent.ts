@@ -197,7 +197,7 @@ export class ShardAgent {
 
   /** Everything that was decided goes into the log, as far as there is room; then its answers wait behind it. */
   private appendControl(): void {
-    const { control, log, pending, clock } = this.context;
+    const { control, log, pending, steadyEpochMs } = this.context;
     this.groups.writeSettled();
     const answers = this.settle.replies.length + this.control.replies.length;
     if (control.isEmpty && answers === 0) return;
@@ -210,7 +210,7 @@ export class ShardAgent {
       if (log.noRoomFor(control.nextBytes) !== undefined) return;
       const payload = control.finish();
       const fields = { kind: layout.KIND_CONTROL, baseOffset: 0, topicId: 0, queueId: 0 } as const;
-      log.append(fields, payload, 0, payload.length, clock.epochMs());
+      log.append(fields, payload, 0, payload.length, steadyEpochMs());
       // The first of them begins with the number of this boot.
       if (this.context.bootEnd === Number.POSITIVE_INFINITY) this.context.bootEnd = log.appended;
     }

@@ -35,6 +35,8 @@ export type ShardContext = {
   /** Hands work to another thread; `done` runs in a later duty cycle. */
   readonly submit: (job: SideJobInput, done: (result: SideJobResult) => void) => void;
   readonly emit: (event: ShardEvent) => void;
+  /** Wall time that follows the monotonic clock: what is planned or kept by it does not jump when somebody sets the clock. */
+  readonly steadyEpochMs: () => number;
   /** Commit position of the last duty cycle. */
   commit: number;
   /** End of the batch that says which boot this is; Infinity before it is in the log. */

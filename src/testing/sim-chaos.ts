@@ -64,6 +64,8 @@ export class SimChaos {
   /** A sync failed since the shard was opened: pages that were not flushed may be gone without a power loss. */
   private hasLostPages = false;
   private hasRottenCopy = false;
+  /** A recovery was begun since the last life: it may have confirmed more than that life had flushed. */
+  private hasTriedToOpen = false;
   private isStopped = false;
 
   constructor(world: World, temper: Temper, capacityBytes: number) {
@@ -111,23 +113,23 @@ export class SimChaos {
     for (let attempt = 0; attempt < OPENS_MAX; attempt += 1) {
       const isDisturbed = attempt < DISTURBED_OPENS_MAX && !this.isStopped;
       if (isDisturbed) this.disturbRecovery();
-      else world.shard.storage.faults.clear();
+      else this.calm();
       if (world.shard.open()) {
         this.onOpen();
         return true;
       }
       world.counts.crashesInRecovery += 1;
+      this.hasTriedToOpen = true;
       this.endAttempt();
     }
-    throw new SimViolation(`the shard does not open after ${OPENS_MAX} attempts`);
+    const { lastError } = world.shard;
+    throw new SimViolation(`the shard does not open after ${OPENS_MAX} attempts: ${lastError}`);
   }
 
   /** No more trouble from now on. */
   stop(): void {
     this.isStopped = true;
-    const { storage } = this.world.shard;
-    storage.faults.clear();
-    storage.setCapacity(this.capacityBytes);
+    this.calm();
   }
 
   /** Kills the shard or cuts the power, now. */
@@ -141,6 +143,12 @@ export class SimChaos {
     }
     this.lose(how);
     world.link.lose();
+  }
+
+  private calm(): void {
+    const { storage } = this.world.shard;
+    storage.faults.clear();
+    storage.setCapacity(this.capacityBytes);
   }
 
   private takeLast(): void {
@@ -186,6 +194,7 @@ export class SimChaos {
     // Everything that recovery found is on the disk now.
     this.flushed = world.rig.memory.flushed.observe();
     this.hasLostPages = false;
+    this.hasTriedToOpen = false;
   }
 
   private chooseEnd(): EndOfLife {
@@ -244,7 +253,8 @@ export class SimChaos {
         this.rotMessages();
         break;
       case 'tail':
-        if (config.flushMode === 'SYNC_FLUSH') rotTail(storage, config, prng, this.flushed);
+        if (config.flushMode === 'SYNC_FLUSH' && !this.hasTriedToOpen)
+          rotTail(storage, config, prng, this.flushed);
         break;
       case 'derived':
         // Checkpoint and snapshots are kept twice: one copy may be damaged.

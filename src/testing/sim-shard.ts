@@ -24,6 +24,8 @@ export class SimShard {
   readonly invariants: ShardInvariants;
   /** The shard while it lives. */
   rig: ShardRig | undefined;
+  /** Why the last attempt to open failed. */
+  lastError: unknown;
   /** Lives so far. */
   lives = 0;
   /** Attempts to open that failed: crashes and errors during recovery. */
@@ -42,6 +44,7 @@ export class SimShard {
       this.rig = new ShardRig(this.storage, this.clock, this.config);
     } catch (error) {
       if (!isDiskTrouble(error)) throw error;
+      this.lastError = error;
       this.failedOpens += 1;
       return false;
     }
