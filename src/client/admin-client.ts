@@ -35,7 +35,7 @@ export class AdminClient {
   readonly #baseUrl: () => string;
   readonly #token: string | undefined;
 
-  /** @package */
+  /** @internal */
   constructor(baseUrl: () => string, token: string | undefined) {
     this.#baseUrl = baseUrl;
     this.#token = token;

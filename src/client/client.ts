@@ -65,7 +65,7 @@ export class Client implements AsyncDisposable {
   readonly #consumers = new Set<Consumer>();
   #draining: Promise<void> | undefined;
 
-  /** @package */
+  /** @internal */
   constructor(link: Link, status: StatusHub) {
     this.#link = link;
     this.#status = status;

@@ -23,7 +23,7 @@ export class Consumer implements AsyncIterable<Message>, AsyncDisposable {
   readonly #onClose: () => void;
   #closing: Promise<void> | undefined;
 
-  /** Made by `client.consumer()`. @package */
+  /** Made by `client.consumer()`. @internal */
   constructor(core: ConsumerCore, onClose: () => void) {
     this.#core = core;
     this.#onClose = onClose;

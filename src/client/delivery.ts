@@ -38,11 +38,11 @@ export class Delivery implements Iterable<Message> {
   readonly attempt: number;
   /** Messages in it. */
   readonly messageCount: number;
-  /** The received frame. @package */
+  /** The received frame. @internal */
   readonly bytes: Uint8Array;
-  /** @package */
+  /** @internal */
   readonly view: DataView;
-  /** Queue offset of the first record of the stored batch, delivered or not. @package */
+  /** Queue offset of the first record of the stored batch, delivered or not. @internal */
   readonly baseQueueOffset: number;
   readonly #owner: DeliveryOwner;
   readonly #firstIndex: number;
@@ -59,7 +59,7 @@ export class Delivery implements Iterable<Message> {
   #cursorIndex: number;
   #cursorAt: number;
 
-  /** The frame was checked. @package */
+  /** The frame was checked. @internal */
   constructor(bytes: Uint8Array, view: DataView, header: DeliverHeader, owner: DeliveryOwner) {
     this.bytes = bytes;
     this.view = view;
@@ -90,7 +90,7 @@ export class Delivery implements Iterable<Message> {
     return getU64(this.view, DELIVER_STORED_BATCH + STORED_AT_MS);
   }
 
-  /** When the producer began the batch, milliseconds since 1970. @package */
+  /** When the producer began the batch, milliseconds since 1970. @internal */
   get bornAt(): number {
     return getU64(this.view, DELIVERED_BATCH + BATCH_BORN_AT_MS);
   }
@@ -141,7 +141,7 @@ export class Delivery implements Iterable<Message> {
     return settlement;
   }
 
-  /** The next message that nobody has taken; undefined when there is none. @package */
+  /** The next message that nobody has taken; undefined when there is none. @internal */
   next(): Message | undefined {
     while (this.#cursorIndex < this.#endIndex) {
       const index = this.#cursorIndex;
@@ -153,18 +153,18 @@ export class Delivery implements Iterable<Message> {
     return undefined;
   }
 
-  /** @package */
+  /** @internal */
   messageIdAt(index: number): string {
     const position = getU64(this.view, DELIVER_STORED_BATCH + STORED_POSITION);
     return messageIdOf(this.#owner.messageIdPrefix, this.#shard, position, index);
   }
 
-  /** @package */
+  /** @internal */
   isSettled(index: number): boolean {
     return !this.#isWanted(index);
   }
 
-  /** @package */
+  /** @internal */
   ackAt(index: number): Settlement {
     if (!this.#take(index)) return DONE;
     const offset = this.baseQueueOffset + index;
@@ -173,7 +173,7 @@ export class Delivery implements Iterable<Message> {
     return settlement;
   }
 
-  /** @package */
+  /** @internal */
   nackAt(index: number, options: NackOptions | undefined): Settlement {
     if (!this.#take(index)) return DONE;
     const settlement = this.#owner.collector.nack(
@@ -185,13 +185,13 @@ export class Delivery implements Iterable<Message> {
     return settlement;
   }
 
-  /** @package */
+  /** @internal */
   extendAt(index: number, leaseMs: number): Settlement {
     if (!this.#isWanted(index)) return DONE;
     return this.#owner.collector.extend(this.#rangeAt(index), leaseMs);
   }
 
-  /** Forgets the messages that nobody has taken, without a word to the broker. @returns how many they were. @package */
+  /** Forgets the messages that nobody has taken, without a word to the broker. @returns how many they were. @internal */
   dropUntaken(): number {
     let count = 0;
     for (; this.#cursorIndex < this.#endIndex; this.#cursorIndex += 1)

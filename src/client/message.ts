@@ -21,7 +21,7 @@ export class Message {
   /** Index in its batch. */
   readonly #index: number;
 
-  /** @package */
+  /** @internal */
   constructor(delivery: Delivery, at: number, index: number) {
     this.#delivery = delivery;
     this.#at = at;

@@ -52,7 +52,7 @@ export function indexedDbOutbox(options: IndexedDbOutboxOptions = {}): Outbox {
   return new IndexedDbOutbox(options, browserPlatform());
 }
 
-/** The same on a given platform. @package */
+/** The same on a given platform. @internal */
 export class IndexedDbOutbox implements Outbox {
   readonly policy: OutboxPolicy;
   readonly bytesMax: number;

@@ -23,7 +23,7 @@ export class Producer implements AsyncDisposable {
   readonly #onClose: () => void;
   #closing: Promise<void> | undefined;
 
-  /** Made by `client.producer()`. @package */
+  /** Made by `client.producer()`. @internal */
   constructor(core: ProducerCore, onClose: () => void) {
     this.#core = core;
     this.#onClose = onClose;

@@ -22,7 +22,7 @@ export class BatchReceipt {
   readonly #shard: number;
   readonly #position: number;
 
-  /** @package */
+  /** @internal */
   constructor(topic: string, entry: Readonly<ReceiptEntry>, messageIdPrefix: string) {
     this.topic = topic;
     this.queueId = entry.queueId;
@@ -56,7 +56,7 @@ export class Receipt {
   readonly #batch: BatchReceipt;
   readonly #index: number;
 
-  /** @package */
+  /** @internal */
   constructor(batch: BatchReceipt, index: number) {
     this.#batch = batch;
     this.#index = index;
@@ -104,7 +104,7 @@ export class Receipts implements Iterable<Receipt> {
   /** Number of messages. */
   readonly length: number;
 
-  /** @package */
+  /** @internal */
   constructor(parts: readonly ReceiptsPart[], length: number) {
     this.#parts = parts;
     this.length = length;
@@ -132,7 +132,7 @@ export class Receipts implements Iterable<Receipt> {
   }
 }
 
-/** Consecutive messages of a `sendBatch` that stand side by side in one batch. @package */
+/** Consecutive messages of a `sendBatch` that stand side by side in one batch. @internal */
 export type ReceiptsPart = {
   /** Index of the first in the `sendBatch`. */
   readonly first: number;

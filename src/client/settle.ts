@@ -49,19 +49,19 @@ export class Settlement implements PromiseLike<undefined> {
     return this.#asPromise().then(onDone, onFailed);
   }
 
-  /** Has anybody asked? @package */
+  /** Has anybody asked? @internal */
   get isAwaited(): boolean {
     return this.#promise !== undefined;
   }
 
-  /** @package */
+  /** @internal */
   finish(): void {
     if (this.#state !== 'open') return;
     this.#state = 'done';
     this.#settle?.resolve(undefined);
   }
 
-  /** @package */
+  /** @internal */
   fail(error: unknown): void {
     if (this.#state !== 'open') return;
     this.#state = 'failed';
