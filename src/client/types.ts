@@ -56,6 +56,7 @@ export type StatusEvent =
   | { readonly type: 'outbox-failed'; readonly error: SluiceError }
   | { readonly type: 'closed'; readonly error: SluiceError | undefined };
 
+/** Which brokers to connect to, and how patiently. */
 export type ConnectOptions = {
   /** Addresses of brokers, tried in turn: `ws://host:8880`, `wss://…`, or `host:8880`. */
   readonly servers: string | readonly string[];
@@ -95,6 +96,7 @@ export type OutgoingMessage = {
   readonly body: Uint8Array | JsonValue;
 };
 
+/** How a producer batches, how much it holds, and who it is. */
 export type ProducerOptions = {
   /** Milliseconds that a message may wait for others to share its batch; default 2. 0: until the end of this turn. */
   readonly lingerMs?: number | undefined;
@@ -128,6 +130,7 @@ export type PushFailure = {
   readonly messageCount: number;
 };
 
+/** Which messages of which topic, as a member of which group. */
 export type ConsumerOptions = {
   readonly topic: string;
   readonly group: string;
@@ -145,6 +148,7 @@ export type ConsumerOptions = {
   readonly ackLingerMs?: number | undefined;
 };
 
+/** How `Consumer.run` calls its handler. */
 export type RunOptions = {
   /** Handlers at the same time; default 1, which keeps the order of each queue. */
   readonly concurrency?: number | undefined;
@@ -154,6 +158,7 @@ export type RunOptions = {
   readonly signal?: AbortSignal | undefined;
 };
 
+/** When a message is delivered again, and why it failed. */
 export type NackOptions = {
   /** Milliseconds until it is delivered again; default: the group's back-off. */
   readonly delayMs?: number | undefined;
@@ -161,6 +166,7 @@ export type NackOptions = {
   readonly reason?: string | undefined;
 };
 
+/** Which messages of a queue to read. */
 export type FetchOptions = {
   readonly topic: string;
   readonly queueId: number;

@@ -2,6 +2,15 @@
 import { WebSocket } from 'ws';
 import { SluiceError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
+import {
+  decodeReceipt,
+  newReceiptEntry,
+  type ReceiptEntry,
+  receiptCount,
+  viewOf,
+} from '../protocol/web/binary-codec.ts';
+import { decodeControl } from '../protocol/web/control-codec.ts';
+import { FRAME_CONTROL, FRAME_KIND, FRAME_RECEIPTS } from '../protocol/web/frames-layout.ts';
 
 /** An answer or a message of a subscription, as it came. */
 export type Frame = Readonly<Record<string, unknown>>;
@@ -13,11 +22,14 @@ export class RawSession {
   readonly socket: WebSocket;
   /** Frames that answer no `ask`: messages of subscriptions, refusals of binary frames. */
   readonly frames: Frame[] = [];
-  /** Binary frames as they came. */
-  readonly binary: Uint8Array[] = [];
+  /** DELIVER frames as they came. */
+  readonly deliveries: Uint8Array[] = [];
+  /** Correlation ids of the SEND_BATCH frames that were stored. */
+  readonly stored: number[] = [];
   /** Resolves with the close code; never rejects. */
   readonly closed: Promise<number>;
   private readonly waiting = new Map<number, (answer: Frame) => void>();
+  private readonly entry: ReceiptEntry = newReceiptEntry();
   private lastId = 0;
 
   private constructor(socket: WebSocket) {
@@ -31,7 +43,7 @@ export class RawSession {
     });
     socket.on('error', () => {});
     socket.on('message', (data: Buffer, isBinary) => {
-      if (isBinary) this.binary.push(data);
+      if (isBinary) this.takeBinary(data);
       else this.take(JSON.parse(data.toString()) as Frame);
     });
   }
@@ -70,6 +82,21 @@ export class RawSession {
 
   close(): void {
     this.socket.terminate();
+  }
+
+  private takeBinary(bytes: Uint8Array): void {
+    const kind = bytes[FRAME_KIND];
+    if (kind === FRAME_CONTROL) {
+      const decoded = decodeControl(bytes);
+      if (decoded.verdict !== 'ok') throw new Error(`a CONTROL frame is ${decoded.verdict}`);
+      this.take(decoded.value as Frame);
+    } else if (kind === FRAME_RECEIPTS) {
+      const view = viewOf(bytes);
+      for (let index = 0; index < receiptCount(view); index += 1) {
+        decodeReceipt(view, index, this.entry);
+        this.stored.push(this.entry.correlationId);
+      }
+    } else this.deliveries.push(bytes);
   }
 
   private take(frame: Frame): void {

@@ -26,6 +26,12 @@ export type Temper = {
   readonly rotKind: 'messages' | 'tail' | 'derived';
 };
 
+/** Nothing happens by itself. */
+export const CALM: Temper = {
+  ...{ crash: 0, powerShare: 0.5, plannedCrash: 0, recoveryCrash: 0, diskError: 0, diskFull: 0 },
+  ...{ slow: 0, writeBack: 0, wallJump: 0, rot: 0, rotKind: 'messages' },
+};
+
 /** Attempts to open a shard of which the first may be disturbed. */
 const OPENS_MAX = 24;
 const DISTURBED_OPENS_MAX = 6;
@@ -59,6 +65,8 @@ export class SimChaos {
   private readonly world: World;
   private readonly temper: Temper;
   private readonly capacityBytes: number;
+  /** Decides what a power loss takes. */
+  private readonly crashPrng: Prng;
   /** Flushed position of the last life: what a power loss must leave. */
   private flushed = 0;
   /** A sync failed since the shard was opened: pages that were not flushed may be gone without a power loss. */
@@ -68,8 +76,9 @@ export class SimChaos {
   private hasTriedToOpen = false;
   private isStopped = false;
 
-  constructor(world: World, temper: Temper, capacityBytes: number) {
+  constructor(world: World, temper: Temper, capacityBytes: number, crashPrng: Prng = world.prng) {
     this.world = world;
+    this.crashPrng = crashPrng;
     this.temper = temper;
     this.capacityBytes = capacityBytes;
     world.shard.storage.faults.writeBackChance = temper.writeBack;
@@ -178,7 +187,7 @@ export class SimChaos {
     if (how === 'kill') world.counts.kills += 1;
     else world.counts.powerLosses += 1;
     world.recorder.fault(how, 'broker', true);
-    world.shard.end(how, world.prng);
+    world.shard.end(how, this.crashPrng);
     this.damageAtRest();
   }
 

@@ -12,6 +12,8 @@ import type { SimTopic, World } from './sim-world.ts';
 
 /** Messages that a member holds at most. */
 const CREDIT = 40;
+/** Messages of one range that is settled. */
+const RUN_MAX = 8;
 /** Deliveries of earlier lives that are remembered, to try their leases. */
 const GHOSTS_MAX = 6;
 
@@ -153,14 +155,14 @@ export class SimGroups {
   }
 
   /** Acks, nacks, extends or gives back a run of what a member holds. */
-  settle(member: Member, action: number, argument = 0, runs = 1): void {
+  settle(member: Member, action: number, argument = 0, runs = 1, runMax: number = RUN_MAX): void {
     const { world } = this;
     const { group } = member;
     const topic = this.topicOf(group);
     if (topic === undefined || member.hand.length === 0 || member.subscription === 0) return;
     const taken: Held[][] = [];
     for (let run = 0; run < runs && member.hand.length > 0; run += 1)
-      taken.push(this.takeRun(member, action !== envelope.SETTLE_EXTEND));
+      taken.push(this.takeRun(member, action !== envelope.SETTLE_EXTEND, runMax));
     const isAck = action === envelope.SETTLE_ACK;
     const held = taken.flat();
     if (isAck) this.recordAck('invoke', member, topic, held);
@@ -266,12 +268,12 @@ export class SimGroups {
   }
 
   /** A run of consecutive messages of one lease, from anywhere in the hand. */
-  private takeRun(member: Member, removes: boolean): Held[] {
+  private takeRun(member: Member, removes: boolean, runMax: number): Held[] {
     const { prng } = this.world;
     const from = prng.integer(member.hand.length);
     const first = member.hand[from] as Held;
     let length = 1;
-    const wanted = 1 + prng.integer(8);
+    const wanted = 1 + prng.integer(runMax);
     for (; length < wanted; length += 1) {
       const next = member.hand[from + length];
       const follows =

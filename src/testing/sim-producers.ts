@@ -43,9 +43,13 @@ export class SimProducers {
   send(): void {
     const topic = this.world.pick(this.world.topics.filter(isWritten));
     if (topic === undefined) return;
-    const q = this.world.prng.integer(topic.record.queues);
-    if (topic.writers === 'plain') this.sendPlain(topic, q);
-    else this.sendNext(this.streamOf(topic, q));
+    this.sendTo(topic, this.world.prng.integer(topic.record.queues));
+  }
+
+  /** Sends a new batch to one queue. @param sizes - bytes of each body; by chance when they are not given */
+  sendTo(topic: SimTopic, q: number, sizes?: readonly number[]): void {
+    if (topic.writers === 'plain') this.sendPlain(topic, q, sizes);
+    else this.sendNext(this.streamOf(topic, q), sizes);
   }
 
   /** Sends what was not acknowledged again; waits until nothing of it is under way, so that the order is kept. */
@@ -109,8 +113,8 @@ export class SimProducers {
       .join(', ');
   }
 
-  private sendPlain(topic: SimTopic, q: number): void {
-    const batch = this.encode(topic, 'plain', 0, 0, '');
+  private sendPlain(topic: SimTopic, q: number, sizes?: readonly number[]): void {
+    const batch = this.encode(topic, 'plain', 0, 0, '', sizes);
     this.put(topic, q, batch, (answer) => {
       // Sent once more now and then although the outcome is unknown: twice is legal here.
       if (answer === undefined || answer.kind === 'produced') return;
@@ -118,9 +122,9 @@ export class SimProducers {
     });
   }
 
-  private sendNext(stream: Stream): void {
+  private sendNext(stream: Stream, sizes?: readonly number[]): void {
     if (stream.mustResend || stream.open.length >= OPEN_MAX) return;
-    const batch = this.newBatch(stream, stream.next, stream.epoch);
+    const batch = this.newBatch(stream, stream.next, stream.epoch, sizes);
     stream.next += batch.messages.length;
     stream.open.push(batch);
     this.transmit(stream, batch);
@@ -175,9 +179,14 @@ export class SimProducers {
     stream.mustResend = false;
   }
 
-  private newBatch(stream: Stream, sequence: number, epoch: number): SimBatch {
+  private newBatch(
+    stream: Stream,
+    sequence: number,
+    epoch: number,
+    sizes?: readonly number[],
+  ): SimBatch {
     const name = `producer-${stream.topic.topicId}-${stream.q}`;
-    return this.encode(stream.topic, name, sequence, epoch, producerId(stream));
+    return this.encode(stream.topic, name, sequence, epoch, producerId(stream), sizes);
   }
 
   private encode(
@@ -186,10 +195,12 @@ export class SimProducers {
     sequence: number,
     epoch: number,
     id: string,
+    given?: readonly number[],
   ): SimBatch {
     const { ledger, prng, sizes } = this.world;
     const nowMs = this.world.clock.monotonicMs();
-    const messages = bodySizes(prng, sizes, this.world.bodyBytesMax).map((bytes) =>
+    const bodies = given ?? bodySizes(prng, sizes, this.world.bodyBytesMax);
+    const messages = bodies.map((bytes) =>
       ledger.create(topic.name, producer, TAGS[prng.integer(TAGS.length)] as string, bytes, nowMs),
     );
     return ledger.encode(messages, id, sequence, epoch);
