@@ -45,6 +45,8 @@ export type BenchOptions = {
   readonly window: number;
   readonly flush: 'sync' | 'async';
   readonly transport: 'auto' | 'uws' | 'ws';
+  /** Segments that the own broker has prepared when the load begins, as one whose retention recycles them. */
+  readonly segmentsAhead: number;
   /** Threads that run the connections. */
   readonly generators: number;
   /** Seconds for each limit of the machine; 0: they are not measured. */
@@ -63,6 +65,7 @@ export function checkBenchOptions(options: BenchOptions): void {
   range('--messages', options.messages, 1, 10_000_000_000);
   range('--queues', options.queues, 1, TOPIC_QUEUES_MAX * TOPICS_MAX);
   range('--window', options.window, 1, IN_FLIGHT_REQUESTS_MAX);
+  range('--segments-ahead', options.segmentsAhead, 1, 1024);
   range('--generators', options.generators, 1, options.connections);
   range('--limit-seconds', options.limitSeconds, 0, 60);
   if (rate !== undefined) range('--rate', rate, 1, 100_000_000);

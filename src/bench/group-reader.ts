@@ -27,6 +27,8 @@ const TOPICS_AT_ONCE = 32;
 const SILENCE_MS = 5000;
 const CHECK_INTERVAL_MS = 50;
 const ACTION_ACK = 1;
+/** SETTLE frames without an answer, well within a connection's window; what is to be acked meanwhile shares the next ones. */
+const SETTLES_UNANSWERED_MAX = 256;
 
 export type GroupReaderOptions = {
   readonly url: string;
@@ -56,6 +58,8 @@ export class GroupReader {
   private readonly header = newDeliverHeader();
   private readonly cursors: readonly QueueCursor[];
   private readonly acks = new Map<number, Acks>();
+  private settles = 0;
+  private settlesUnanswered = 0;
   private socket: WsSocket | undefined;
   private messages = 0;
   private corruptBatches = 0;
@@ -145,6 +149,7 @@ export class GroupReader {
     else if (kind === frames.FRAME_CONTROL) {
       const unasked = this.calls.take(socket.bytes.slice(at, at + length));
       if (unasked?.op === 'error') throw refusalOf(unasked.answer);
+      if (unasked?.op === 'ok') this.settlesUnanswered -= 1;
     }
   }
 
@@ -187,21 +192,31 @@ export class GroupReader {
   private answer(): void {
     for (const [subscription, acks] of this.acks) {
       if (acks.records === 0) continue;
-      this.socket?.write(clientFrame(OPCODE_BINARY, settleFrame(subscription, acks.ranges)));
+      if (this.settlesUnanswered >= SETTLES_UNANSWERED_MAX) return;
+      const ranges = acks.ranges.splice(0, NUMBERS_PER_RANGE * frames.SETTLE_RANGES_MAX);
+      this.settles += 1;
+      this.settlesUnanswered += 1;
+      const frame = settleFrame(subscription, this.settles, ranges);
+      this.socket?.write(clientFrame(OPCODE_BINARY, frame));
+      if (acks.ranges.length > 0) continue;
       this.calls.tell({ op: 'credit', subscription, more: acks.records });
-      acks.ranges.length = 0;
       acks.records = 0;
     }
   }
 }
 
-function settleFrame(subscription: number, ranges: readonly number[]): Uint8Array {
+function settleFrame(
+  subscription: number,
+  correlationId: number,
+  ranges: readonly number[],
+): Uint8Array {
   const count = ranges.length / NUMBERS_PER_RANGE;
   const frame = new Uint8Array(frames.SETTLE_HEADER_BYTES + count * frames.RANGE_BYTES);
   const view = new DataView(frame.buffer);
   view.setUint8(frames.FRAME_KIND, frames.FRAME_SETTLE);
   view.setUint8(frames.SETTLE_ACTION, ACTION_ACK);
   view.setUint16(frames.SETTLE_RANGE_COUNT, count, true);
+  view.setUint32(frames.SETTLE_CORRELATION_ID, correlationId, true);
   view.setUint32(frames.SETTLE_SUBSCRIPTION, subscription, true);
   for (let index = 0; index < count; index += 1) {
     const at = frames.SETTLE_RANGES + index * frames.RANGE_BYTES;

@@ -1,13 +1,17 @@
 /** The broker under measurement: one that was started for it, or one that runs already; what it says of itself, and what it uses. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sleep } from '../base/clock.ts';
 import type { Client } from '../client/client.ts';
 import { connect } from '../client/node.ts';
 import { httpUrlOf, webSocketUrls } from '../client/servers.ts';
 import type { BenchOptions } from './bench-options.ts';
 import type { LoadTopic } from './load.ts';
 import { type ResidentBytes, ServerProcess } from './server-process.ts';
+
+const PREPARE_POLL_MS = 20;
+const PREPARE_MS_MAX = 300_000;
 
 /** What a broker uses of its machine. */
 export type BrokerUsage = {
@@ -46,7 +50,9 @@ async function startOwn(options: BenchOptions, command: string): Promise<TargetB
   try {
     const server = await startBrokerProcess(command, directory, [
       ...['--flush', options.flush, '--transport', options.transport],
+      ...['--segments-ahead', String(options.segmentsAhead)],
     ]);
+    await untilPrepared(directory, Number(server.ready['shards']), options.segmentsAhead);
     const url = webSocketUrls(server.ready['ws'])[0] as string;
     const client = await connect({ servers: url, name: 'sluice bench' });
     return {
@@ -69,6 +75,17 @@ async function startOwn(options: BenchOptions, command: string): Promise<TargetB
   } catch (error) {
     remove();
     throw error;
+  }
+}
+
+/** Resolves when every shard has its first segment and those ahead of it; waits no longer than a disk may need for them. */
+async function untilPrepared(directory: string, shards: number, ahead: number): Promise<void> {
+  const prepared = (shard: number): number =>
+    readdirSync(join(directory, `shard-${shard}`)).filter((name) => name.endsWith('.seg')).length;
+  for (let waitedMs = 0; waitedMs < PREPARE_MS_MAX; waitedMs += PREPARE_POLL_MS) {
+    const counts = Array.from({ length: shards }, (_, shard) => prepared(shard));
+    if (counts.every((count) => count > ahead)) return;
+    await sleep(PREPARE_POLL_MS);
   }
 }
 

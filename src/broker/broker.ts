@@ -327,6 +327,7 @@ function shardConfigOf(config: BrokerConfig, shard: number, shards: number): Sha
     isVolatile: config.memory,
     flushIntervalMs: config.flushIntervalMs,
     segmentBytes: config.segmentBytes,
+    segmentsAhead: config.segmentsAhead,
     tailBytes: config.tailBytes,
     retentionMs: config.fileReservedTimeHours * HOUR_MS,
     retentionBytes: config.retentionBytes ?? null,

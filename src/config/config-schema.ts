@@ -34,6 +34,7 @@ export type BrokerConfig = {
   readonly flushDiskType: 'SYNC_FLUSH' | 'ASYNC_FLUSH';
   readonly flushIntervalMs: number;
   readonly segmentBytes: number;
+  readonly segmentsAhead: number;
   readonly fileReservedTimeHours: number;
   readonly retentionBytes: number | undefined;
   readonly diskSoftRatio: number;
@@ -157,6 +158,12 @@ export const SETTINGS: SettingTable = {
     bytesPowerOfTwo(MIB, GIB),
     64 * MIB,
     'Size of one segment file. Fixed when the store is created.',
+  ),
+  segmentsAhead: setting(
+    'Storage',
+    integer('segments', 1, 1024),
+    1,
+    'Segments per shard filled with zeros ahead of need, and kept for it when retention frees them. A burst of that many is written to the disk once; what goes beyond, twice.',
   ),
   fileReservedTimeHours: setting(
     'Storage',

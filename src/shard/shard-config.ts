@@ -11,6 +11,8 @@ export type ShardConfig = {
   /** Milliseconds between barriers under ASYNC_FLUSH. */
   readonly flushIntervalMs: number;
   readonly segmentBytes: number;
+  /** Segments prepared ahead of the one that is written. */
+  readonly segmentsAhead: number;
   /** Bytes of the tail window. */
   readonly tailBytes: number;
   /** Milliseconds that messages of topics without a retention of their own are kept. */

@@ -7,14 +7,20 @@ import type { ShardContext } from './shard-context.ts';
 
 /** Milliseconds between two attempts to make a segment on a full disk. */
 const RETRY_MS = 500;
-/** Freed segments kept to be used again; more are removed. */
-const RECYCLED_MAX = 2;
+/** A shard that takes no more than this is calm: segments are then made ahead without disturbing anybody. */
+const CALM_BYTES_PER_MS = 4096;
+const CALM_INTERVAL_MS = 1000;
+/** Freed segments kept to be used again, at least; more are removed. */
+const RECYCLED_MIN = 2;
 /** Segments for which there must be room before another is made. */
 const ROOM_SEGMENTS = 2;
 
 export class VolumeKeeper {
   private readonly context: ShardContext;
   private isPreparing = false;
+  /** Segments are made until as many are ahead as should be. */
+  private isRefilling = true;
+  private looked = { atMs: 0, appended: 0, isCalm: true };
   private notBeforeMs = 0;
   private readonly recycled: number[] = [];
   private isMeasuring = false;
@@ -46,11 +52,19 @@ export class VolumeKeeper {
     return Math.max(this.isFull ? 1 : 0, count) - this.removingCount;
   }
 
-  /** Asks for the segment after the one that is written, once that is begun. */
+  /**
+   * Asks for the next segment. What a burst has used up is made again when half of it is gone or the burst is over: zeros
+   * that are written meanwhile would take the disk from it.
+   */
   doWork(nowMs: number): void {
     const { config, log } = this.context;
-    const wanted = log.appended - (log.appended % config.segmentBytes) + 2 * config.segmentBytes;
-    if (this.isPreparing || log.preparedEnd >= wanted || nowMs < this.notBeforeMs) return;
+    if (this.isPreparing || nowMs < this.notBeforeMs) return;
+    const written = log.appended - (log.appended % config.segmentBytes) + config.segmentBytes;
+    const ahead = (log.preparedEnd - written) / config.segmentBytes;
+    if (ahead >= config.segmentsAhead) this.isRefilling = false;
+    else if (ahead <= Math.floor(config.segmentsAhead / 2) || this.isCalm(nowMs))
+      this.isRefilling = true;
+    if (!this.isRefilling) return;
     if (this.context.fenced !== undefined) return;
     this.isPreparing = true;
     const segment = log.preparedEnd / config.segmentBytes;
@@ -68,8 +82,9 @@ export class VolumeKeeper {
   /** Segments that nobody needs any more: some are used again, the others removed. */
   release(segments: readonly number[]): void {
     const removed: number[] = [];
+    const kept = Math.max(RECYCLED_MIN, this.context.config.segmentsAhead);
     for (const segment of segments) {
-      if (this.recycled.length < RECYCLED_MAX && !this.isUnderPressure) this.recycled.push(segment);
+      if (this.recycled.length < kept && !this.isUnderPressure) this.recycled.push(segment);
       else removed.push(segment);
     }
     // A full disk gets back what was kept for later.
@@ -90,6 +105,19 @@ export class VolumeKeeper {
       this.isMeasuring = false;
       this.onMeasured(result);
     });
+  }
+
+  /** Did little come in the last second? */
+  private isCalm(nowMs: number): boolean {
+    const { looked } = this;
+    const elapsedMs = nowMs - looked.atMs;
+    if (elapsedMs >= CALM_INTERVAL_MS) {
+      const { appended } = this.context.log;
+      looked.isCalm = (appended - looked.appended) / elapsedMs <= CALM_BYTES_PER_MS;
+      looked.atMs = nowMs;
+      looked.appended = appended;
+    }
+    return looked.isCalm;
   }
 
   private onPrepared(result: SideJobResult): void {

@@ -216,6 +216,7 @@ function shardConfigOf(shard: number, shards: number, options: RigOptions): Shar
     isVolatile: false,
     flushIntervalMs: 100,
     segmentBytes: 256 * KIB,
+    segmentsAhead: 1,
     tailBytes: 64 * KIB,
     retentionMs: 72 * 3_600_000,
     retentionBytes: null,

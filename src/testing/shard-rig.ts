@@ -37,6 +37,7 @@ export const RIG_CONFIG: ShardConfig = {
   isVolatile: false,
   flushIntervalMs: 100,
   segmentBytes: 64 * KIB,
+  segmentsAhead: 1,
   tailBytes: 32 * KIB,
   retentionMs: 72 * 3_600_000,
   retentionBytes: null,

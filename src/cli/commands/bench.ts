@@ -47,6 +47,7 @@ type CommandOptions = {
   readonly window?: number;
   readonly flush: string;
   readonly transport: string;
+  readonly segmentsAhead: number;
   readonly generators?: number;
   readonly limitSeconds: number;
   readonly seed: number;
@@ -117,6 +118,12 @@ function addMode(bench: Command, mode: BenchMode): void {
       oneOf(['auto', 'uws', 'ws']),
       'auto',
     )
+    .option(
+      '--segments-ahead <n>',
+      'segments that the own broker has prepared when the load begins',
+      wholeNumber(1, 1024),
+      1,
+    )
     .option('--generators <n>', 'threads that run the connections', wholeNumber(1, 1000))
     .option(
       '--limit-seconds <n>',
@@ -161,6 +168,7 @@ function benchOptions(mode: BenchMode, options: CommandOptions): BenchOptions {
     window: options.window ?? window,
     flush: options.flush as BenchOptions['flush'],
     transport: options.transport as BenchOptions['transport'],
+    segmentsAhead: options.segmentsAhead,
     generators: options.generators ?? defaultGenerators(options.connections),
     limitSeconds: options.limitSeconds,
     seed: options.seed,
