@@ -63,6 +63,8 @@ export const NACK_DELAY_MS_MAX: number = 7 * 24 * 3_600_000;
 export const ATTEMPTS_MAX_DEFAULT = 16;
 /** Messages in flight (leased, waiting for a retry or acked out of order) per group and queue. */
 export const GROUP_QUEUE_WINDOW_MAX = 65_536;
+/** Leases per group and queue: each takes some 400 bytes, and where batches are small each message is one. */
+export const GROUP_QUEUE_LEASES_MAX = 8192;
 
 /** Milliseconds that a fetch or an HTTP poll may wait for messages. */
 export const WAIT_MS_MAX = 60_000;

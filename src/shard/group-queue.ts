@@ -8,7 +8,7 @@
  *          │ · settled above  │
  */
 import { invariant } from '../base/assert.ts';
-import { GROUP_QUEUE_WINDOW_MAX } from '../base/limits.ts';
+import { GROUP_QUEUE_LEASES_MAX, GROUP_QUEUE_WINDOW_MAX } from '../base/limits.ts';
 import { RangeSet } from '../base/range-set.ts';
 import { type RetryEntry, RetryQueue } from './retry-queue.ts';
 
@@ -259,6 +259,7 @@ export class GroupQueue {
 
   /** May nothing new be delivered until something is settled? Bounds memory, not the distance that acks may lie apart. */
   get isWindowFull(): boolean {
+    if (this.leases.size >= GROUP_QUEUE_LEASES_MAX) return true;
     const takenOut = this.takenOut.reduce((sum, { start, end }) => sum + end - start, 0);
     const tracked = this.inFlight + this.retries.messages + takenOut;
     return tracked >= GROUP_QUEUE_WINDOW_MAX || this.settled.size >= GROUP_QUEUE_WINDOW_MAX;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { GROUP_QUEUE_LEASES_MAX } from '../../src/base/limits.ts';
 import { GroupQueue } from '../../src/shard/group-queue.ts';
 
 const MESSAGES = 30;
@@ -134,3 +135,18 @@ function compare(queue: GroupQueue, model: readonly Model[]): void {
   const firstOpen = model.findIndex((one) => one.state !== 'settled');
   assert.equal(queue.settledThrough, firstOpen === -1 ? MESSAGES : firstOpen);
 }
+
+test('no more leases are given than are kept, however small the batches; an ack makes room', () => {
+  const messages = 2 * GROUP_QUEUE_LEASES_MAX;
+  const queue = new GroupQueue(1, 1, 0, 0);
+  queue.assign(1);
+  let given = 0;
+  for (let range = queue.next(messages, 0); range !== undefined; range = queue.next(messages, 0)) {
+    given += 1;
+    queue.lease(given, range, 1, 1000);
+  }
+  assert.equal(given, GROUP_QUEUE_LEASES_MAX);
+  queue.close(1, 0, 1);
+  queue.settle(0, 1);
+  assert.equal(queue.next(messages, 0)?.start, GROUP_QUEUE_LEASES_MAX);
+});
