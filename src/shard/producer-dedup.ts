@@ -2,7 +2,16 @@
  * What each producer has stored in each queue: epoch, next sequence, and where its last batches are. Derived from the
  * batches themselves, so it survives restarts; bounded, the longest unused producer is forgotten first.
  */
-import { DEDUP_BATCHES_MAX, DEDUP_PRODUCERS_MAX } from '../base/limits.ts';
+import { DEDUP_PRODUCERS_MAX } from '../base/limits.ts';
+import {
+  BASE_OFFSET,
+  COUNT,
+  END_POSITION,
+  POSITION,
+  RecentBatches,
+  SEQUENCE,
+  type StoredBatch,
+} from './recent-batches.ts';
 
 /** What to do with a batch that carries a producer id. */
 export type DedupVerdict =
@@ -27,15 +36,24 @@ export type DedupState = readonly [
   batches: readonly number[],
 ];
 
-/** Numbers of one remembered batch: sequence, count, base offset, position, end position. */
-const BATCH_NUMBERS = 5;
+/** A producer that was used within so many batches keeps its place in the order of use: moving it costs more than it tells. */
+const MOVE_INTERVAL = 1024;
 const NEW: DedupVerdict = { kind: 'new' };
 
-/** `first`: the first sequence of this epoch, so far as is known. */
-type Producer = { epoch: number; first: number; next: number; batches: number[] };
+/** `first`: the first sequence of this epoch, so far as is known. `movedAt`: when it was last put at the end of the order. */
+type Producer = {
+  epoch: number;
+  first: number;
+  next: number;
+  movedAt: number;
+  readonly batches: RecentBatches;
+};
 
 export class ProducerDedup {
+  /** By use, the longest unused first. */
   private readonly producers = new Map<string, Producer>();
+  /** Batches recorded: the clock of the order. */
+  private uses = 0;
 
   get size(): number {
     return this.producers.size;
@@ -55,39 +73,25 @@ export class ProducerDedup {
   }
 
   /** A batch was appended, or found by recovery. */
-  record(
-    key: string,
-    epoch: number,
-    batch: {
-      sequence: number;
-      count: number;
-      baseOffset: number;
-      position: number;
-      endPosition: number;
-    },
-  ): void {
+  record(key: string, epoch: number, batch: StoredBatch): void {
+    this.uses += 1;
     let producer = this.producers.get(key);
     if (producer === undefined) {
-      producer = { epoch, first: batch.sequence, next: 0, batches: [] };
       this.forgetOldest();
-    } else this.producers.delete(key);
-    // Last in insertion order is last used.
-    this.producers.set(key, producer);
+      producer = newProducer(epoch, batch.sequence, this.uses);
+      this.producers.set(key, producer);
+    } else if (this.uses - producer.movedAt > MOVE_INTERVAL) {
+      producer.movedAt = this.uses;
+      this.producers.delete(key);
+      this.producers.set(key, producer);
+    }
     if (producer.epoch !== epoch) {
-      producer.batches.length = 0;
+      producer.batches.clear();
+      producer.epoch = epoch;
       producer.first = batch.sequence;
     }
-    producer.epoch = epoch;
     producer.next = batch.sequence + batch.count;
-    producer.batches.push(
-      batch.sequence,
-      batch.count,
-      batch.baseOffset,
-      batch.position,
-      batch.endPosition,
-    );
-    if (producer.batches.length > DEDUP_BATCHES_MAX * BATCH_NUMBERS)
-      producer.batches.splice(0, BATCH_NUMBERS);
+    producer.batches.push(batch);
   }
 
   /** Forgets the producers of a topic that was deleted. */
@@ -102,13 +106,17 @@ export class ProducerDedup {
       epoch,
       first,
       next,
-      batches,
+      batches.numbers(),
     ]);
   }
 
   restore(state: readonly DedupState[]): void {
-    for (const [key, epoch, first, next, batches] of state)
-      this.producers.set(key, { epoch, first, next, batches: [...batches] });
+    for (const [key, epoch, first, next, numbers] of state) {
+      const producer = newProducer(epoch, first, this.uses);
+      producer.next = next;
+      producer.batches.restore(numbers);
+      this.producers.set(key, producer);
+    }
   }
 
   private forgetOldest(): void {
@@ -123,18 +131,22 @@ export function dedupKey(topicId: number, queueId: number, producerId: string): 
   return `${topicId}.${queueId}.${producerId}`;
 }
 
+function newProducer(epoch: number, first: number, movedAt: number): Producer {
+  return { epoch, first, next: 0, movedAt, batches: new RecentBatches() };
+}
+
 /** Where a batch whose sequences are below the next one was stored. */
 function findBatch({ batches, next }: Producer, sequence: number, count: number): DedupVerdict {
   let end = sequence + count;
-  for (let at = batches.length - BATCH_NUMBERS; at >= 0 && sequence < end; at -= BATCH_NUMBERS) {
-    const first = batches[at] as number;
-    const past = first + (batches[at + 1] as number);
+  for (let back = 0; back < batches.count && sequence < end; back += 1) {
+    const first = batches.number(back, SEQUENCE);
+    const past = first + batches.number(back, COUNT);
     if (sequence >= first && sequence + count <= past) {
       return {
         kind: 'duplicate',
-        baseOffset: (batches[at + 2] as number) + (sequence - first),
-        position: batches[at + 3] as number,
-        endPosition: batches[at + 4] as number,
+        baseOffset: batches.number(back, BASE_OFFSET) + (sequence - first),
+        position: batches.number(back, POSITION),
+        endPosition: batches.number(back, END_POSITION),
       };
     }
     // Between two batches that are remembered something is missing: damage has taken it, and it must not be acknowledged.
