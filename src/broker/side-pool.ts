@@ -6,6 +6,7 @@ import { Piscina } from 'piscina';
 import { SluiceError } from '../base/errors.ts';
 import type { SideJob, SideJobResult } from '../log/side-job.ts';
 import type { ColdExtent, ColdResult, SideTask } from './side-job-worker.ts';
+import { SIDE_JOB_HEAP } from './thread-plan.ts';
 
 /** Bytes of cold reads in one task. */
 const COLD_TASK_BYTES: number = 4 * 1024 * 1024;
@@ -29,6 +30,7 @@ export class SidePool {
       minThreads: 0,
       maxThreads: THREADS_MAX,
       idleTimeout: IDLE_MS,
+      resourceLimits: SIDE_JOB_HEAP,
       // A thread that sleeps in Atomics.wait between tasks answers fastest, and these have no event loop to keep.
       atomics: 'sync',
     });

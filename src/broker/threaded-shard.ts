@@ -30,7 +30,7 @@ import {
 import type { ShardWorkerData, ShardWorkerMessage } from '../shard/shard-worker-data.ts';
 import type { ShardHost, ShardHostEvents } from './shard-host.ts';
 import type { SidePool } from './side-pool.ts';
-import { FLUSHER_WORKER, SHARD_WORKER } from './thread-plan.ts';
+import { FLUSHER_HEAP, FLUSHER_WORKER, SHARD_HEAP, SHARD_WORKER } from './thread-plan.ts';
 
 /** Crashes within this time that fence the shard. */
 const CRASHES_MAX = 3;
@@ -134,10 +134,12 @@ export class ThreadedShard implements ShardHost {
       workerData: data,
       transferList: [channel.port2],
       name: `shard-${this.config.shard}`,
+      resourceLimits: SHARD_HEAP,
     });
     const flusher = new Worker(FLUSHER_WORKER, {
       workerData: this.flusherData(memory),
       name: `flusher-${this.config.shard}`,
+      resourceLimits: FLUSHER_HEAP,
     });
     const port = makePort(this.config.shard, memory, word);
     const life: Life = {
