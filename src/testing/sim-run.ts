@@ -56,6 +56,7 @@ class SimRun {
       ...{ prng: seededPrng(options.seed ^ 0x5bd1_e995), clock, capacityBytes: CAPACITY_BYTES },
     });
     const shard = new SimShard(storage, clock, randomConfig(prng, options));
+    shard.isOverlapping = seededPrng(options.seed ^ 0x2c1b_3c6d).chance(0.5);
     this.prng = prng;
     const sizes =
       options.sizes === 'mixed' ? (prng.chance(0.5) ? 'fixed' : 'random') : options.sizes;

@@ -40,6 +40,8 @@ export class SimStorage implements Storage, SimFileHost {
   readonly location: string;
   /** What will go wrong. */
   readonly faults: SimFaults;
+  /** Called while a sync is under way, with nothing of it done: other threads go on meanwhile. */
+  duringSync: (() => void) | undefined;
   /** Counts the programs that used this disk: handles of an earlier one are dead. */
   generation: number;
   private readonly prng: Prng;
@@ -53,6 +55,7 @@ export class SimStorage implements Storage, SimFileHost {
     this.location = options.location ?? 'sim';
     this.prng = options.prng;
     this.faults = new SimFaults(options.prng, options.clock);
+    this.duringSync = undefined;
     this.generation = 0;
     this.directory = new SimDirectory();
     this.held = new Set();
@@ -216,6 +219,7 @@ export class SimStorage implements Storage, SimFileHost {
   }
 
   syncInode(inode: SimInode, name: string): void {
+    this.duringSync?.();
     const verdict = this.decide('sync', name);
     if (verdict === 'crash') {
       if (!this.faults.ignoreSync) inode.writeBack(this.prng, this.prng.next());
