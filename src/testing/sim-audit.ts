@@ -107,6 +107,7 @@ export class SimAudit {
     if (member.subscription === 0) return;
     this.world.rig.flow(member.subscription, envelope.FLOW_RESUME);
     this.world.rig.flow(member.subscription, envelope.FLOW_SET, CREDIT_ALL);
+    member.credit = CREDIT_ALL;
     while (member.hand.length > 0)
       groups.settle(member, envelope.SETTLE_ACK, 0, RUNS_AT_END, RUN_AT_END_MAX);
   }

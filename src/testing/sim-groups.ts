@@ -49,13 +49,15 @@ export type Member = {
   /** 0: not attached. */
   subscription: number;
   hand: Held[];
+  /** Messages that it was ever willing to hold at one time. */
+  credit: number;
   /** Queue → last offset that came for the first time, since the session began. */
   readonly last: Map<number, number>;
 };
 
 /** A member that is not attached. */
 export function newMember(name: string, group: SimGroup): Member {
-  return { name, group, subscription: 0, hand: [], last: new Map() };
+  return { name, group, subscription: 0, hand: [], credit: 0, last: new Map() };
 }
 
 export class SimGroups {
@@ -94,6 +96,7 @@ export class SimGroups {
     );
     if (!isSent) return;
     member.subscription = subscription;
+    member.credit = credit;
     this.assign(group);
   }
 
@@ -152,6 +155,10 @@ export class SimGroups {
         ...{ off: record.offset, attempt: delivery.attempt, crc: crcOf(record.body), via: 'push' },
       });
     }
+    if (member.hand.length > member.credit)
+      throw new SimViolation(
+        `${member.name} holds ${member.hand.length} messages with a credit of ${member.credit}`,
+      );
   }
 
   /** Acks, nacks, extends or gives back a run of what a member holds. */

@@ -8,6 +8,7 @@ import * as envelope from '../protocol/envelope-layout.ts';
 import type { StartPoint } from '../protocol/shard-control.ts';
 import { type Member, SimGroups } from './sim-groups.ts';
 import { SimInspections } from './sim-inspections.ts';
+import { SimViolation } from './sim-invariants.ts';
 import { SimProducers } from './sim-producers.ts';
 import { SimPullers } from './sim-pullers.ts';
 import { KEEP_ALL, SimTopics } from './sim-topics.ts';
@@ -43,7 +44,7 @@ export class Workload {
     this.leaseMs = 500 + world.prng.integer(3000);
     world.link.onDeliver = (delivery) => this.groups.deliver(delivery);
     world.link.onEvent = (event) => {
-      if (event.event === 'rot') world.counts.rotReports += 1;
+      if (event.event === 'rot') this.noteRot(event.message);
       if (event.event !== 'needs-dead-letter-topic') return;
       const group = this.groups.groups.find((one) => one.groupId === event.groupId);
       if (group !== undefined) this.topics.onDeadLetterTopicNeeded(group);
@@ -80,6 +81,13 @@ export class Workload {
       this.groups.create(group, 1 + prng.integer(2));
       this.topics.putGroup(group, [20, 60]);
     });
+  }
+
+  /** Nothing is called damaged that nobody has damaged. */
+  private noteRot(text: string): void {
+    this.world.counts.rotReports += 1;
+    if (this.world.rotPositions.length > 0) return;
+    throw new SimViolation(`damage is reported, and there was none: ${text}`);
   }
 
   /** One action by chance. */
