@@ -7,7 +7,7 @@ import { reproduce, type SimOptions, STEPS_DEFAULT, simulate } from './sim-run.t
 import type { SimCounts } from './sim-world.ts';
 
 const EXIT_USAGE = 2;
-/** Failures after which it is clear enough. */
+/** Failures after which it is clear enough, when not told otherwise. */
 const FAILURES_MAX = 5;
 
 function main(): number {
@@ -18,6 +18,7 @@ function main(): number {
       steps: { type: 'string', default: String(STEPS_DEFAULT) },
       sizes: { type: 'string', default: 'mixed' },
       flush: { type: 'string', default: 'mixed' },
+      failures: { type: 'string', default: String(FAILURES_MAX) },
       verbose: { type: 'boolean', default: false },
     },
   });
@@ -26,25 +27,28 @@ function main(): number {
     ['fixed', 'random', 'mixed'].includes(sizes) && ['sync', 'async', 'mixed'].includes(flush);
   if (!isKnown) {
     print(
-      'usage: --seed N --seeds M --steps N --sizes fixed|random|mixed --flush sync|async|mixed',
+      'usage: --seed N --seeds M --steps N --sizes fixed|random|mixed --flush sync|async|mixed --failures N',
     );
     return EXIT_USAGE;
   }
   const first = Number(values.seed);
-  const last = first + Number(values.seeds) - 1;
+  const range = {
+    first,
+    last: first + Number(values.seeds) - 1,
+    failuresMax: Number(values.failures),
+  };
   const rest = { sizes, flush, steps: Number(values.steps) } as Omit<SimOptions, 'seed'>;
-  return runSeeds(first, last, rest, values.verbose);
+  return runSeeds(range, rest, values.verbose);
 }
 
 function runSeeds(
-  first: number,
-  last: number,
+  { first, last, failuresMax }: { first: number; last: number; failuresMax: number },
   rest: Omit<SimOptions, 'seed'>,
   isVerbose: boolean,
 ): number {
   const sums = new Map<string, number>();
   let failures = 0;
-  for (let seed = first; seed <= last && failures < FAILURES_MAX; seed += 1) {
+  for (let seed = first; seed <= last && failures < failuresMax; seed += 1) {
     const { options, failure, counts, lives, report } = simulate({ ...rest, seed });
     add(sums, { ...counts, lives, acked: report?.totals.acked ?? 0 });
     if (failure === undefined) continue;

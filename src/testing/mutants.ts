@@ -1,0 +1,328 @@
+/**
+ * Bugs that a broker must not have, each as a change of its compiled code, with what must notice it. A suite that misses one
+ * proves nothing by passing. A bug that was found and corrected gets its mutant here.
+ */
+import type { Plant } from './mutant-tree.ts';
+
+/** What must fail when the bug is in: the simulator at some seed from `from` on, or a test file below `test/`. */
+export type Watcher =
+  | {
+      readonly kind: 'simulation';
+      readonly sizes: 'fixed' | 'random' | 'mixed';
+      readonly flush: 'sync' | 'async' | 'mixed';
+      readonly from: number;
+    }
+  | { readonly kind: 'test'; readonly file: string };
+
+export type Mutant = {
+  /** The bug in words. */
+  readonly name: string;
+  readonly plants: readonly Plant[];
+  readonly watcher: Watcher;
+};
+
+const FLUSHER = 'commit/flusher-agent.js';
+const SYNC_AND_MOVE = `        this.file.sync();
+        this.flushed = this.written;`;
+const WHEN_SYNC_FAILS = `        catch (error) {
+            if (error?.code !== 'STORAGE_IO')
+                throw error;`;
+
+function simulation(
+  flush: 'sync' | 'async' | 'mixed',
+  from = 1,
+): Extract<Watcher, { kind: 'simulation' }> {
+  return { kind: 'simulation', sizes: 'mixed', flush, from };
+}
+
+function testFile(file: string): Watcher {
+  return { kind: 'test', file };
+}
+
+/** Acknowledged before it is safe, or seen. */
+export const EARLY_ACKS: readonly Mutant[] = [
+  {
+    name: 'an ack leaves when its bytes are written, before the sync',
+    plants: [
+      {
+        file: 'shard/shard-agent.js',
+        find: "flushMode === 'SYNC_FLUSH' ? context.log.flushed : context.log.written",
+        replace: 'context.log.written',
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+  {
+    name: 'the flushed position moves before the sync has come back',
+    plants: [
+      {
+        file: FLUSHER,
+        find: SYNC_AND_MOVE,
+        replace: `        this.options.memory.flushed.publish(this.written);\n${SYNC_AND_MOVE}`,
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+  {
+    name: 'an answer leaves when the beginning of its batch is safe',
+    plants: [
+      {
+        file: 'commit/pending-replies.js',
+        find: 'return entry.position <= commit',
+        replace: 'return entry.batchPosition <= commit',
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+  {
+    name: 'an error of the sync is ignored',
+    plants: [
+      {
+        file: FLUSHER,
+        find: SYNC_AND_MOVE,
+        replace: `        try {
+            this.file.sync();
+        }
+${WHEN_SYNC_FAILS}
+        }
+        this.flushed = this.written;`,
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+  {
+    name: 'a sync that failed is tried again, and the second answer believed',
+    plants: [
+      {
+        file: FLUSHER,
+        find: SYNC_AND_MOVE,
+        replace: `        try {
+            this.file.sync();
+        }
+${WHEN_SYNC_FAILS}
+            this.file.sync();
+        }
+        this.flushed = this.written;`,
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+  {
+    name: 'a barrier covers the file it ends in, and not the one it began in',
+    plants: [
+      {
+        file: FLUSHER,
+        find: `            this.file.sync();
+            this.file.close();`,
+        replace: '            this.file.close();',
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+  {
+    name: 'a message can be seen as soon as it is appended',
+    plants: [
+      {
+        file: 'shard/append-batch.js',
+        find: 'queue.push(entry);',
+        replace: 'queue.push(entry);\n    queue.visibleEnd = queue.endOffset;',
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+];
+
+/** What recovery finds, and what it does to it. */
+export const RECOVERY: readonly Mutant[] = [
+  {
+    name: 'the checksum of a stored batch covers its body only',
+    plants: [
+      {
+        file: 'log/stored-header.js',
+        find: 'return crc === view.getUint32(at + layout.STORED_CRC, true);',
+        replace: 'return crc >= 0;',
+      },
+    ],
+    watcher: testFile('log/stored-header.test.js'),
+  },
+  {
+    name: 'the checksum of a body is not looked at',
+    plants: [
+      {
+        file: 'log/stored-header.js',
+        find: 'return crc32Fast(bytes, payloadAt + layout.BATCH_BYTES, at + length) === expected;',
+        replace: 'return true;',
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+  {
+    name: 'the log is cut at the first bad batch, wherever it is',
+    plants: [
+      {
+        file: 'log/recovery.js',
+        find: 'if (hole.from >= scan.flushedMax)',
+        replace: 'if (hole.from >= 0)',
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+  {
+    name: 'what was cut is not overwritten, and comes back',
+    plants: [
+      {
+        file: 'log/recovery.js',
+        find: 'if (position >= filesEnd)',
+        replace: 'if (position >= 0)',
+      },
+    ],
+    watcher: testFile('log/recovery.test.js'),
+  },
+  {
+    name: 'what recovery found in the page cache is not written once more',
+    plants: [
+      {
+        file: 'log/recovery.js',
+        find: 'for (let position = from; position < to;)',
+        replace: 'for (let position = to; position < to;)',
+      },
+    ],
+    watcher: testFile('log/recovery.test.js'),
+  },
+  {
+    name: 'a snapshot is renamed without a sync of its own',
+    plants: [
+      {
+        file: 'log/snapshot.js',
+        find: `        file.write(bytes, 0);
+        file.sync();`,
+        replace: '        file.write(bytes, 0);',
+      },
+    ],
+    watcher: testFile('log/snapshot.test.js'),
+  },
+  {
+    name: 'the directory is not synced after a segment got its name',
+    plants: [
+      {
+        file: 'log/run-side-job.js',
+        find: `        storage.syncDirectory();
+    }
+    catch (error) {
+        storage.remove(to);`,
+        replace: `    }
+    catch (error) {
+        storage.remove(to);`,
+      },
+    ],
+    watcher: simulation('mixed'),
+  },
+  {
+    name: 'recovery does not learn what producers have stored',
+    plants: [
+      {
+        file: 'shard/shard-state.js',
+        find: 'if (withDedup && ',
+        replace: 'if (position < 0 && ',
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+];
+
+/** Groups and credit. */
+export const DELIVERY: readonly Mutant[] = [
+  {
+    name: 'a settlement is taken without its lease',
+    plants: [
+      {
+        file: 'shard/group-queue.js',
+        find: `const lease = this.leases.get(leaseId);
+        if (lease === undefined)
+            return { parts: [], attempt: 0 };`,
+        replace: `const lease = this.leases.get(leaseId) ??
+            [...this.leases.values()].find(({ open }) => open.has(start));
+        if (lease === undefined)
+            return { parts: [], attempt: 0 };`,
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+  {
+    name: 'the settled position goes backwards',
+    plants: [
+      {
+        file: 'shard/group-queue.js',
+        find: `        if (end <= this.settledThrough)
+            return;
+`,
+        replace: '',
+      },
+    ],
+    watcher: simulation('sync', 30),
+  },
+  {
+    name: 'a shard delivers more than the credit of a member',
+    plants: [
+      {
+        file: 'shard/deliver-path.js',
+        find: 'Math.min(inBatch, subscription.credit)',
+        replace: 'inBatch',
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+  {
+    name: 'credit is not used up',
+    plants: [{ file: 'acceptor/credit-ledger.js', find: 'this.credit -= count;', replace: '' }],
+    watcher: testFile('acceptor/credit-ledger.test.js'),
+  },
+];
+
+/** Bounds of memory, and bytes from outside. */
+export const BOUNDS: readonly Mutant[] = [
+  {
+    name: 'a full ring is overwritten',
+    plants: [
+      {
+        file: 'ring/ring-producer.js',
+        find: 'return used + bytes <= this.capacityBytes;',
+        replace: 'return true;',
+      },
+    ],
+    watcher: testFile('ring/ring.test.js'),
+  },
+  {
+    name: 'the tail window is overwritten before the flusher has written it',
+    plants: [
+      {
+        file: 'log/shard-log.js',
+        find: 'if (oldEnd > this.written)',
+        replace: 'if (oldEnd > this.appended)',
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+  {
+    name: 'a length is read as a signed number',
+    plants: [
+      {
+        file: 'protocol/batch/batch-check.js',
+        find: 'const propertiesBytes = view.getUint16(',
+        replace: 'const propertiesBytes = view.getInt16(',
+      },
+    ],
+    watcher: testFile('protocol/batch/batch.test.js'),
+  },
+  {
+    name: 'memory is allocated for a length before it is checked',
+    plants: [
+      {
+        file: 'log/index-file.js',
+        find: 'if (total === file.size() && ',
+        replace: 'if (total > 0 && ',
+      },
+    ],
+    watcher: testFile('fuzz/log-decoders.test.js'),
+  },
+];
