@@ -47,6 +47,8 @@ class SimRun {
   private readonly workload: Workload;
   private readonly parts: readonly ShardPart[];
   private readonly leap: number;
+  /** Slots of a queue → what was let go of them when it was last looked at. */
+  private readonly expired = new Map<object, string>();
 
   constructor(options: SimOptions) {
     const prng = seededPrng(options.seed);
@@ -153,8 +155,12 @@ class SimRun {
     { retentionMs, retentionBytes }: { retentionMs: number | null; retentionBytes: number | null },
   ): void {
     const { world } = this;
+    const known = world.ledger.queue(topic, q);
+    const state = `${minOffset} ${known.size}`;
+    if (this.expired.get(known) === state) return;
+    this.expired.set(known, state);
     const nowMs = world.clock.monotonicMs();
-    for (const [offset, message] of world.ledger.queue(topic, q)) {
+    for (const [offset, message] of known) {
       if (offset >= minOffset || message.wasExpired) continue;
       const isByTime = retentionBytes === null && !world.hasWallJumped;
       const ageMs = nowMs - message.madeAtMs;
