@@ -93,7 +93,8 @@ export class SimProducers {
     const stream = this.world.pick(this.streams.filter((one) => one.isKnown));
     if (stream === undefined || !isWritten(stream.topic)) return;
     if (stream.open.length > 0 || stream.isProbing) return;
-    const isOld = stream.epoch > 0 && this.world.prng.chance(0.5);
+    // A broker that has lost the newer epoch rightly takes an older one's first sequence for a duplicate.
+    const isOld = stream.epoch > 0 && this.world.prng.chance(0.5) && this.isExact(undefined);
     const sequence = isOld ? 0 : stream.next + 1 + this.world.prng.integer(3);
     const batch = this.newBatch(stream, sequence, isOld ? stream.epoch - 1 : stream.epoch);
     stream.isProbing = this.put(stream.topic, stream.q, batch, (answer) => {
