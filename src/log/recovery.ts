@@ -312,13 +312,13 @@ function isZero(bytes: Uint8Array, length: number): boolean {
  */
 function rewriteUnconfirmed(options: RecoveryOptions, from: number, to: number): void {
   const { storage, segmentBytes } = options;
-  const piece = new Uint8Array(REWRITE_BYTES);
+  const piece = new Uint8Array(Math.min(REWRITE_BYTES, to - from));
   for (let position = from; position < to; ) {
     const segmentEnd = position - (position % segmentBytes) + segmentBytes;
     const file = storage.open(segmentName(Math.floor(position / segmentBytes)), false);
     try {
       while (position < Math.min(to, segmentEnd)) {
-        const length = Math.min(REWRITE_BYTES, Math.min(to, segmentEnd) - position);
+        const length = Math.min(piece.length, Math.min(to, segmentEnd) - position);
         const view = piece.subarray(0, length);
         file.read(view, position % segmentBytes);
         file.write(view, position % segmentBytes);

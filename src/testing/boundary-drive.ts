@@ -7,11 +7,16 @@ import { KIB, MIB } from '../base/units.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
 import type { StartPoint } from '../protocol/shard-control.ts';
 import type { ShardConfig } from '../shard/shard-config.ts';
+import type { CheckReport } from './history-report.ts';
 import { RIG_CONFIG } from './shard-rig.ts';
+import { SimAudit } from './sim-audit.ts';
 import { CALM, SimChaos } from './sim-chaos.ts';
 import { SimClock } from './sim-clock.ts';
-import type { DiskFault, DiskOperation } from './sim-faults.ts';
+import { type DiskFault, type DiskOperation, WORST_CRASH } from './sim-faults.ts';
 import type { Member, SimGroup } from './sim-groups.ts';
+import { SimViolation } from './sim-invariants.ts';
+import { SECTOR_BYTES } from './sim-page.ts';
+import { RetentionWatch } from './sim-retention.ts';
 import { type EndOfLife, type ShardPart, SimShard } from './sim-shard.ts';
 import { SimStorage } from './sim-storage.ts';
 import { KEEP_ALL, type TopicPlan } from './sim-topics.ts';
@@ -21,6 +26,9 @@ import { Workload } from './workload.ts';
 const CAPACITY_BYTES: number = 8 * MIB;
 const LEASE_MS = 1000;
 const CREDIT = 1000;
+/** More than a segment. */
+const GO_ON_BATCHES = 6;
+const GO_ON_BYTES = 3000;
 /** Rounds after which a script that does not come to rest is wrong. */
 const ROUNDS_MAX = 400;
 const PARTS: readonly ShardPart[] = ['agent', 'flusher', 'job'];
@@ -39,6 +47,7 @@ export class Drive {
   readonly world: World;
   readonly workload: Workload;
   readonly chaos: SimChaos;
+  private readonly retention: RetentionWatch;
 
   /** @param seed - of the disk's chance only: the script itself has none */
   constructor(config: Partial<ShardConfig>, seed: number) {
@@ -48,23 +57,36 @@ export class Drive {
     const shard = new SimShard(storage, clock, { ...SCRIPT_CONFIG, ...config });
     this.world = new World(seededPrng(1), shard, 'fixed');
     this.chaos = new SimChaos(this.world, CALM, CAPACITY_BYTES, prng);
+    this.chaos.profile = WORST_CRASH;
     this.workload = new Workload(this.world);
+    this.retention = new RetentionWatch(this.world);
     this.world.recorder.phase('run');
   }
 
   /** Opens the shard, for the first time or again. */
   open(): void {
-    const { shard } = this.world;
-    if (!shard.open()) throw new ScriptCut();
-    this.workload.resume(this.world.flushMode === 'SYNC_FLUSH');
+    this.openOnly();
     this.settle();
   }
 
   /** The process dies, or the power does; then the shard is opened again. */
   restart(how: EndOfLife): void {
+    this.reopen(how);
+    this.settle();
+  }
+
+  /** The same, but nothing runs yet: the first record of the new life waits for what comes with it. */
+  reopen(how: EndOfLife): void {
     this.chaos.endLife(how);
     this.workload.groups.lose();
-    this.open();
+    this.openOnly();
+  }
+
+  private openOnly(): void {
+    const { world, chaos, workload } = this;
+    if (!world.shard.open()) throw new ScriptCut();
+    chaos.opened();
+    workload.resume(world.flushMode === 'SYNC_FLUSH');
   }
 
   /** Topic with one or more queues, confirmed. */
@@ -120,6 +142,58 @@ export class Drive {
     this.workload.producers.resend();
   }
 
+  /** Connections break and come back: what was not acknowledged is sent again and answered. */
+  resend(): void {
+    this.workload.producers.resend();
+    this.settle();
+  }
+
+  /** Everything that a script left behind: recovered, finished, read, and judged. @throws what was broken */
+  audit(): CheckReport {
+    const { world, workload, chaos } = this;
+    this.recover();
+    const audit = new SimAudit(world, workload, chaos, () => this.retention.look());
+    const report = audit.run();
+    if (report.verdict === 'valid') return report;
+    const lines = report.anomalies
+      .slice(0, 3)
+      .map(({ kind, t, text }) => `${kind} at ${t}: ${text}`);
+    throw new SimViolation(`the history is ${report.verdict}: ${lines.join('; ')}`);
+  }
+
+  /** Opens the shard when it is dead; nothing goes wrong any more. */
+  private recover(): void {
+    const { world, workload, chaos } = this;
+    chaos.stop();
+    if (world.shard.isAlive) return;
+    chaos.restartIfDead();
+    workload.groups.lose();
+    workload.resume(world.flushMode === 'SYNC_FLUSH');
+  }
+
+  /** The shard finishes its work and writes a snapshot. */
+  drain(): void {
+    this.world.control({ op: 'drain' }, () => {});
+    this.settle();
+  }
+
+  /** Deletes a topic. */
+  remove(topic: SimTopic): void {
+    this.workload.topics.remove(topic);
+    this.settle();
+  }
+
+  /** The group's dead letters go back. */
+  redrive(member: Member): void {
+    this.workload.redrive(member.group, 1000);
+    this.settle();
+  }
+
+  detach(member: Member): void {
+    this.workload.groups.detach(member);
+    this.settle();
+  }
+
   ack(member: Member, count = 1000): void {
     this.settleSome(member, envelope.SETTLE_ACK, count);
   }
@@ -134,6 +208,7 @@ export class Drive {
 
   seek(member: Member, to: StartPoint): void {
     this.workload.groups.seek(member.group, to);
+    this.settle();
   }
 
   /** The next call of this kind fails, once. */
@@ -142,9 +217,44 @@ export class Drive {
     faults.failNth(operation, faults.count(operation), fault);
   }
 
+  /**
+   * The power fails before the next barrier of the flusher. Of what was written, the disk has everything but the sector in
+   * which it begins: the hardest case for a recovery, because most of what must be cut is whole.
+   */
+  loseFirstSector(): void {
+    const { world, chaos } = this;
+    const { storage } = world.shard;
+    const { faults } = storage;
+    const from = world.rig.memory.written.observe() % world.shard.config.segmentBytes;
+    const before = faults.onBoundary;
+    faults.onBoundary = (boundary, operation, name) => {
+      before?.(boundary, operation, name);
+      if (operation !== 'sync') return;
+      faults.onBoundary = before;
+      storage.writeBack(name, from + SECTOR_BYTES - (from % SECTOR_BYTES), CAPACITY_BYTES);
+      faults.crashAt(boundary, 'before');
+    };
+    world.shard.step('flusher');
+    chaos.endLife('power-loss');
+    this.workload.groups.lose();
+  }
+
+  /** After a recovery: goes on writing into the next segment, and then the power fails for good. */
+  goOn(): void {
+    const { world, workload, chaos } = this;
+    this.recover();
+    this.settle();
+    this.resend();
+    const topic = world.liveTopics().find(({ writers }) => writers !== 'nobody');
+    if (topic !== undefined) this.sendAll(topic, GO_ON_BATCHES, GO_ON_BYTES);
+    chaos.endLife('power-loss');
+    workload.groups.lose();
+  }
+
   /** Other programs leave this much of the disk. */
   leave(freeBytes: number): void {
     const { storage } = this.world.shard;
+    this.world.hasBeenFull = true;
     const { totalBytes, freeBytes: free } = storage.space();
     storage.setCapacity(totalBytes - free + freeBytes);
   }
@@ -178,6 +288,7 @@ export class Drive {
       let work = 0;
       for (const part of PARTS) work += this.step(part);
       link.take(this.world.rig);
+      this.retention.look();
       idle = work === 0 ? idle + 1 : 0;
     }
   }

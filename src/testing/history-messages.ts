@@ -59,7 +59,6 @@ export class MessageChecks {
       slots: 0,
       queue: undefined,
       off: -1,
-      placedT: 0,
       delivered: false,
       drained: false,
       lost: false,
@@ -141,8 +140,13 @@ export class MessageChecks {
   /** The message was seen at this slot, in a receipt or a delivery. */
   private claimSlot(message: MessageState, queue: QueueState, off: number, t: number): void {
     const holder = queue.slots.get(off);
-    if (holder === message) return;
-    if (holder !== undefined && this.losses.faultCovering(seenThere(holder, queue, off)) === 0) {
+    if (holder === message) {
+      // One of several copies: it is judged where it was seen last, because another copy may be lost by now.
+      message.queue = queue;
+      message.off = off;
+      return;
+    }
+    if (holder !== undefined && this.losses.faultCovering(queue.placedTimes.get(off)) === 0) {
       this.log.add('slot-conflict', t, `${queue}@${off} holds ${holder.id} and ${message.id}`);
     }
     // It has been here before and another took its place: one conflict, not a second slot.
@@ -158,7 +162,7 @@ export class MessageChecks {
     queue.highestOffset = Math.max(queue.highestOffset, off);
     message.queue = queue;
     message.off = off;
-    message.placedT = t;
+    queue.placedTimes.set(off, t);
   }
 
   /** One slot per message with dedup, else one for each time it was sent. */
@@ -210,7 +214,7 @@ export class MessageChecks {
       if (message.lost || message.off !== off || message.queue !== queue) continue;
       for (const [faultT, lowest] of queue.lostBy) {
         // A copy that was stored after the loss is none of what was there before it.
-        if (off < lowest || message.placedT > faultT) continue;
+        if (off < lowest || queue.placedTimes.get(off) > faultT) continue;
         const text = `${queue}@${lowest} was lost at t ${faultT}, ${message.id} at @${off} was not`;
         this.log.add('loss-not-suffix', faultT, text);
       }
@@ -232,12 +236,6 @@ export class MessageChecks {
     const text = `${producer.name} sent ${message.id} before ${before.id}, which is below ${queue}@${off}`;
     this.log.add('producer-order', t, text);
   }
-}
-
-/** When a message was first seen at a slot; when it was first seen at all, if it is also somewhere else. */
-function seenThere(message: MessageState, queue: QueueState, off: number): number {
-  const isThere = message.queue === queue && message.off === off;
-  return isThere ? message.placedT : message.evidenceT;
 }
 
 /** Every attempt was refused for certain. */

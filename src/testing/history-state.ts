@@ -27,8 +27,6 @@ export type MessageState = {
   /** Slot it was last seen at. */
   queue: QueueState | undefined;
   off: number;
-  /** Time it was first seen there. */
-  placedT: number;
   delivered: boolean;
   /** Delivered to the group that drains. */
   drained: boolean;
@@ -142,6 +140,8 @@ export class QueueState {
   readonly topic: string;
   readonly q: number;
   readonly slots: SlotTable = new SlotTable();
+  /** When the message of each slot was first seen there. */
+  readonly placedTimes: OffsetNumbers = new OffsetNumbers();
   readonly trail: OffsetTrail = new OffsetTrail();
   highestOffset = -1;
   /** Fault → lowest offset it took legally. */

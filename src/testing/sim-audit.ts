@@ -159,10 +159,14 @@ export class SimAudit {
       this.world.recorder.session('audit', 'audit', [name]);
       const queue = this.world.rig.agent.context.state.queue(topic.topicId, q);
       let next = queue?.minOffset ?? 0;
-      for (;;) {
+      for (let end = next; ; ) {
         const answer = this.fetch(topic, q, next);
         record(this.world, 'audit', 'audit', topic, q, answer);
-        for (const { offset, body } of answer.records) slots.set(offset, idOf(body));
+        for (const { offset, body } of answer.records) {
+          this.checkNext(name, end, offset, slots.size);
+          slots.set(offset, idOf(body));
+          end = offset + 1;
+        }
         this.checkUnreadable(name, answer);
         if (answer.next <= next) break;
         next = answer.next;
@@ -175,9 +179,18 @@ export class SimAudit {
     const answer = this.ask((onAnswer) =>
       link.expect(rig.fetch(topic.topicId, q, next, 100), onAnswer),
     );
+    // Retention went on meanwhile.
+    const minOffset = rig.agent.context.state.queue(topic.topicId, q)?.minOffset ?? 0;
+    if (answer?.kind === 'failed' && next < minOffset) return this.fetch(topic, q, minOffset);
     if (answer?.kind !== 'fetched')
       throw new SimViolation(`${topic.name}/${q} from ${next}: ${JSON.stringify(answer)}`);
     return answer;
+  }
+
+  /** Offsets of a queue follow each other: what lies behind a gap was cut once, or something of the middle is gone. */
+  private checkNext(name: string, end: number, offset: number, foundCount: number): void {
+    if (offset === end || foundCount === 0 || this.world.rotPositions.length > 0) return;
+    throw new SimViolation(`${name} goes on at @${offset} after @${end - 1}`);
   }
 
   private checkUnreadable(name: string, { extents }: Fetched): void {

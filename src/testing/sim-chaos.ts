@@ -5,6 +5,7 @@
 import type { Prng } from '../base/prng.ts';
 import { type DiskOperation, SimCrash } from './sim-faults.ts';
 import { SimViolation } from './sim-invariants.ts';
+import type { CrashProfile } from './sim-page.ts';
 import { rotBatch, rotDerived, rotTail } from './sim-rot.ts';
 import type { EndOfLife } from './sim-shard.ts';
 import type { World } from './sim-world.ts';
@@ -75,6 +76,8 @@ export class SimChaos {
   /** A recovery was begun since the last life: it may have confirmed more than that life had flushed. */
   private hasTriedToOpen = false;
   private isStopped = false;
+  /** What the power losses of `endLife` take; by chance when it is not set. */
+  profile: CrashProfile | undefined = undefined;
 
   constructor(world: World, temper: Temper, capacityBytes: number, crashPrng: Prng = world.prng) {
     this.world = world;
@@ -124,7 +127,7 @@ export class SimChaos {
       if (isDisturbed) this.disturbRecovery();
       else this.calm();
       if (world.shard.open()) {
-        this.onOpen();
+        this.opened();
         return true;
       }
       world.counts.crashesInRecovery += 1;
@@ -187,7 +190,7 @@ export class SimChaos {
     if (how === 'kill') world.counts.kills += 1;
     else world.counts.powerLosses += 1;
     world.recorder.fault(how, 'broker', true);
-    world.shard.end(how, this.crashPrng);
+    world.shard.end(how, this.crashPrng, this.profile);
     this.damageAtRest();
   }
 
@@ -198,7 +201,8 @@ export class SimChaos {
     this.world.ledger.powerLoss(this.flushed, this.world.flushMode === 'ASYNC_FLUSH');
   }
 
-  private onOpen(): void {
+  /** The shard was opened. */
+  opened(): void {
     const { world } = this;
     // Everything that recovery found is on the disk now.
     this.flushed = world.rig.memory.flushed.observe();

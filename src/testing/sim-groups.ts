@@ -7,7 +7,7 @@ import * as envelope from '../protocol/envelope-layout.ts';
 import type { StartPoint } from '../protocol/shard-control.ts';
 import { SimViolation } from './sim-invariants.ts';
 import type { Delivery } from './sim-link.ts';
-import { crcOf, idOf } from './sim-messages.ts';
+import { idOf } from './sim-messages.ts';
 import type { SimTopic, World } from './sim-world.ts';
 
 /** Messages that a member holds at most. */
@@ -147,13 +147,14 @@ export class SimGroups {
       const { filter } = member.group;
       const isSilent = filter !== null && !filter.includes(record.tag);
       member.hand.push({ id, queueId, offset: record.offset, leaseId, isSilent });
-      this.world.ledger.note(topic.name, queueId, record.offset, id);
+      const off = record.offset;
+      const crc = this.world.ledger.note(topic.name, queueId, off, id, record.body);
       if (isSilent) continue;
-      if (delivery.attempt === 1) this.checkRestart(member, topic, queueId, record.offset);
-      this.world.recorder.deliver({
-        ...{ id, c: member.name, g: member.group.name, topic: topic.name, q: queueId },
-        ...{ off: record.offset, attempt: delivery.attempt, crc: crcOf(record.body), via: 'push' },
-      });
+      const { attempt } = delivery;
+      if (attempt === 1) this.checkRestart(member, topic, queueId, off);
+      const slot = { topic: topic.name, q: queueId, off };
+      const [c, g] = [member.name, member.group.name];
+      this.world.recorder.deliver({ id, c, g, ...slot, attempt, crc, via: 'push' });
     }
     if (member.hand.length > member.credit)
       throw new SimViolation(
@@ -301,8 +302,8 @@ export class SimGroups {
     for (const { id, queueId, offset, isSilent } of held) {
       if (isSilent) continue;
       member.group.acked.add(id);
-      const slot = { topic: topic.name, q: queueId, off: offset };
-      this.world.recorder.ack(type, { ...slot, c: member.name, g: member.group.name });
+      const [c, g] = [member.name, member.group.name];
+      this.world.recorder.ack(type, { topic: topic.name, q: queueId, off: offset, c, g });
     }
   }
 }

@@ -55,7 +55,8 @@ export type SimBatch = {
 
 export class MessageLedger {
   readonly messages: Map<string, SimMessage> = new Map();
-  private readonly slots = new Map<string, Map<number, SimMessage>>();
+  /** Topic → queue → offset → message. */
+  private readonly slots = new Map<string, Map<number, SimMessage>[]>();
   private readonly builder = new BatchBuilder(1024, '');
   private nextNumber = 1;
 
@@ -70,7 +71,7 @@ export class MessageLedger {
     const id = `m${this.nextNumber}`;
     this.nextNumber += 1;
     const start = (this.nextNumber * 7919) % 8192;
-    const body = `${id} ${FILLER.slice(start, start + bodyBytes)}`.slice(0, bodyBytes);
+    const body = `${id} ${FILLER.slice(start, start + bodyBytes - id.length - 1)}`;
     const crc = crcOf(body);
     const message: SimMessage = {
       ...{ id, topic, producer, tag, body, crc, q: -1, off: -1, locator: -1, end: 0, madeAtMs },
@@ -102,23 +103,26 @@ export class MessageLedger {
     return { messages, bytes: builder.finish(sequence, epoch).slice(), sequence, epoch };
   }
 
-  /** A delivery shows a message at a slot. */
-  note(topic: string, q: number, off: number, id: string): void {
+  /** A delivery shows a body at a slot. @returns the checksum of the body */
+  note(topic: string, q: number, off: number, id: string, body: string): number {
     const message = this.messages.get(id);
-    if (message === undefined) return;
+    if (message === undefined) return crcOf(body);
     this.queue(topic, q).set(off, message);
     // A dead letter is a copy: the message itself is where it was.
-    if (topic !== message.topic || message.off >= 0) return;
-    message.q = q;
-    message.off = off;
+    if (topic === message.topic && message.off < 0) {
+      message.q = q;
+      message.off = off;
+    }
+    return body === message.body ? message.crc : crcOf(body);
   }
 
   /** The whole batch was acknowledged. @param position - of the batch in the log */
   acked(batch: SimBatch, q: number, baseOffset: number, position: number, nowMs: number): void {
+    const slots = this.queue(batch.messages[0]?.topic ?? '', q);
     batch.messages.forEach((message, index) => {
       message.q = q;
       message.off = baseOffset + index;
-      this.queue(message.topic, q).set(message.off, message);
+      slots.set(message.off, message);
       message.locator = position + index;
       message.end = position + storedBytes(batch);
       if (message.ackedAtMs < 0) message.ackedAtMs = nowMs;
@@ -128,18 +132,18 @@ export class MessageLedger {
   }
 
   at(topic: string, q: number, off: number): SimMessage | undefined {
-    return this.slots.get(`${topic}/${q}`)?.get(off);
+    return this.slots.get(topic)?.[q]?.get(off);
   }
 
   /** The queue's known slots. */
   queue(topic: string, q: number): Map<number, SimMessage> {
-    const key = `${topic}/${q}`;
-    let queue = this.slots.get(key);
-    if (queue === undefined) {
-      queue = new Map();
-      this.slots.set(key, queue);
+    let queues = this.slots.get(topic);
+    if (queues === undefined) {
+      queues = [];
+      this.slots.set(topic, queues);
     }
-    return queue;
+    queues[q] ??= new Map();
+    return queues[q];
   }
 
   /**

@@ -28,6 +28,13 @@ type Stream = {
   mustResend: boolean;
   /** A batch of this epoch was acknowledged: the broker knows the producer. */
   isKnown: boolean;
+  /**
+   * The same for this connection. Until then one batch at a time: a broker that does not know a producer takes whatever
+   * comes first as its beginning, and would take the second batch for it when the first was refused.
+   */
+  isEstablished: boolean;
+  /** A batch with a wrong sequence is under way: nothing else, or two batches could have the same sequence. */
+  isProbing: boolean;
   readonly acked: { readonly batch: SimBatch; readonly baseOffset: number }[];
 };
 
@@ -57,7 +64,9 @@ export class SimProducers {
     for (const stream of this.streams) {
       if (!stream.mustResend || stream.inFlight > 0 || !isWritten(stream.topic)) continue;
       stream.mustResend = false;
-      for (const batch of stream.open) this.transmit(stream, batch);
+      const batches = stream.isEstablished ? stream.open : stream.open.slice(0, 1);
+      for (const batch of batches) this.transmit(stream, batch);
+      if (batches.length < stream.open.length) stream.mustResend = true;
     }
   }
 
@@ -82,22 +91,26 @@ export class SimProducers {
   /** A batch that leaves sequences out, or is of an epoch that is over, must be refused. */
   sendWrongSequence(): void {
     const stream = this.world.pick(this.streams.filter((one) => one.isKnown));
-    if (stream === undefined || !isWritten(stream.topic) || stream.open.length > 0) return;
-    const isOld = stream.epoch > 0 && this.world.prng.chance(0.5);
+    if (stream === undefined || !isWritten(stream.topic)) return;
+    if (stream.open.length > 0 || stream.isProbing) return;
+    // A broker that has lost the newer epoch rightly takes an older one's first sequence for a duplicate.
+    const isOld = stream.epoch > 0 && this.world.prng.chance(0.5) && this.isExact(undefined);
     const sequence = isOld ? 0 : stream.next + 1 + this.world.prng.integer(3);
     const batch = this.newBatch(stream, sequence, isOld ? stream.epoch - 1 : stream.epoch);
-    this.put(stream.topic, stream.q, batch, (answer) => {
+    stream.isProbing = this.put(stream.topic, stream.q, batch, (answer) => {
+      stream.isProbing = false;
       if (answer?.kind === 'produced' && this.isExact(undefined))
         throw new SimViolation(`sequence ${sequence} was taken after ${stream.next}`);
-      if (answer?.kind === 'produced') this.startEpoch(stream);
       if (answer?.kind === 'failed') this.world.counts.gapsRefused += 1;
+      // A broker that has forgotten the producer may have taken it: its sequence must not be used again.
+      else this.startEpoch(stream);
     });
   }
 
   /** A producer that restarts without its memory begins a new epoch. */
   raiseEpoch(): void {
     const stream = this.world.pick(this.streams.filter((one) => one.open.length === 0));
-    if (stream !== undefined) this.startEpoch(stream);
+    if (stream !== undefined && !stream.isProbing) this.startEpoch(stream);
   }
 
   /** Is something still unacknowledged that could be? */
@@ -123,7 +136,8 @@ export class SimProducers {
   }
 
   private sendNext(stream: Stream, sizes?: readonly number[]): void {
-    if (stream.mustResend || stream.open.length >= OPEN_MAX) return;
+    const openMax = stream.isEstablished ? OPEN_MAX : 1;
+    if (stream.mustResend || stream.isProbing || stream.open.length >= openMax) return;
     const batch = this.newBatch(stream, stream.next, stream.epoch, sizes);
     stream.next += batch.messages.length;
     stream.open.push(batch);
@@ -146,12 +160,14 @@ export class SimProducers {
     stream.open = stream.open.filter((one) => one !== batch);
     if (batch.epoch !== stream.epoch) return;
     stream.isKnown = true;
+    stream.isEstablished = true;
     stream.acked.push({ batch, baseOffset });
     if (stream.acked.length > REMEMBERED_MAX) stream.acked.shift();
   }
 
   private onTrouble(stream: Stream, batch: SimBatch, answer: Answer): void {
     stream.mustResend = true;
+    if (answer === undefined) stream.isEstablished = false;
     if (answer?.kind !== 'failed') return;
     const isFirst = stream.open[0] === batch;
     if (answer.code === 'SEQUENCE_GAP' && isFirst && this.isExact(batch))
@@ -176,6 +192,7 @@ export class SimProducers {
     stream.next = this.world.prng.integer(3);
     stream.open = [];
     stream.isKnown = false;
+    stream.isEstablished = false;
     stream.mustResend = false;
   }
 
@@ -255,7 +272,7 @@ export class SimProducers {
     if (stream === undefined) {
       stream = {
         ...{ topic, q, epoch: 0, next: this.world.prng.integer(5), open: [], inFlight: 0 },
-        ...{ mustResend: false, isKnown: false, acked: [] },
+        ...{ mustResend: false, isKnown: false, isEstablished: false, isProbing: false, acked: [] },
       };
       this.streams.push(stream);
     }

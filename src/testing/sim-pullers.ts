@@ -4,7 +4,7 @@
  */
 import { SimViolation } from './sim-invariants.ts';
 import type { Answer } from './sim-link.ts';
-import { crcOf, idOf } from './sim-messages.ts';
+import { idOf } from './sim-messages.ts';
 import type { SimTopic, World } from './sim-world.ts';
 
 type Puller = { readonly name: string; readonly topic: SimTopic; readonly q: number; next: number };
@@ -74,10 +74,8 @@ export function record(
 ): void {
   for (const { offset, body } of answer.records) {
     const id = idOf(body);
-    world.ledger.note(topic.name, q, offset, id);
-    world.recorder.deliver({
-      ...{ id, c: consumer, g: group, topic: topic.name, q, off: offset },
-      ...{ attempt: 1, crc: crcOf(body), via: 'pull' },
-    });
+    const crc = world.ledger.note(topic.name, q, offset, id, body);
+    const slot = { topic: topic.name, q, off: offset };
+    world.recorder.deliver({ id, c: consumer, g: group, ...slot, attempt: 1, crc, via: 'pull' });
   }
 }

@@ -12,6 +12,7 @@ import { SimAudit } from './sim-audit.ts';
 import { randomTemper, SimChaos } from './sim-chaos.ts';
 import { SimClock } from './sim-clock.ts';
 import type { SizePlan } from './sim-messages.ts';
+import { RetentionWatch } from './sim-retention.ts';
 import { type ShardPart, SimShard } from './sim-shard.ts';
 import { SimStorage } from './sim-storage.ts';
 import { type SimCounts, World } from './sim-world.ts';
@@ -47,6 +48,7 @@ class SimRun {
   private readonly workload: Workload;
   private readonly parts: readonly ShardPart[];
   private readonly leap: number;
+  private readonly retention: RetentionWatch;
 
   constructor(options: SimOptions) {
     const prng = seededPrng(options.seed);
@@ -63,6 +65,7 @@ class SimRun {
     this.world = new World(prng, shard, sizes);
     this.chaos = new SimChaos(this.world, randomTemper(prng), CAPACITY_BYTES);
     this.workload = new Workload(this.world);
+    this.retention = new RetentionWatch(this.world);
     this.parts = turns(prng);
     this.leap = prng.chance(0.5) ? 0.02 : 0.005;
   }
@@ -73,7 +76,7 @@ class SimRun {
     chaos.restartIfDead();
     workload.begin();
     for (let step = 0; step < steps; step += 1) this.step();
-    const audit = new SimAudit(world, workload, chaos, () => this.guard());
+    const audit = new SimAudit(world, workload, chaos, () => this.retention.look());
     if (!world.shard.isAlive) this.revive();
     const report = audit.run();
     if (report.verdict === 'valid') return report;
@@ -91,7 +94,7 @@ class SimRun {
       world.link.take(world.rig);
       if (prng.chance(0.2)) world.sampleWatermarks();
     }
-    this.guard();
+    this.retention.look();
     if (this.revive()) return;
     const actions = prng.integer(4);
     for (let action = 0; action < actions; action += 1) this.workload.act();
@@ -132,39 +135,6 @@ class SimRun {
       if (left <= flushIntervalMs) break;
       world.shard.step('flusher');
       this.chaos.observe();
-    }
-  }
-
-  /** Watches retention: what is let go early was promised for longer. */
-  private guard(): void {
-    const { world } = this;
-    for (const topic of world.liveTopics()) {
-      if (topic.record.retentionMs === null) continue;
-      for (let q = 0; q < topic.record.queues; q += 1) {
-        const queue = world.shard.rig?.agent.context.state.queue(topic.topicId, q);
-        if (queue !== undefined) this.expire(topic.name, q, queue.minOffset, topic.record);
-      }
-    }
-  }
-
-  private expire(
-    topic: string,
-    q: number,
-    minOffset: number,
-    { retentionMs, retentionBytes }: { retentionMs: number | null; retentionBytes: number | null },
-  ): void {
-    const { world } = this;
-    const nowMs = world.clock.monotonicMs();
-    for (const [offset, message] of world.ledger.queue(topic, q)) {
-      if (offset >= minOffset || message.wasExpired) continue;
-      const isByTime = retentionBytes === null && !world.hasWallJumped;
-      const ageMs = nowMs - message.madeAtMs;
-      const isEarly = ageMs < (retentionMs ?? 0);
-      const isRotten = world.rotPositions.length > 0;
-      if (isByTime && isEarly && !world.hasBeenFull && !isRotten)
-        throw new Error(`${message.id} was let go after ${ageMs} ms, promised were ${retentionMs}`);
-      message.wasExpired = true;
-      world.counts.expired += 1;
     }
   }
 }

@@ -9,6 +9,7 @@ import { ShardRig } from './shard-rig.ts';
 import type { SimClock } from './sim-clock.ts';
 import { SimCrash } from './sim-faults.ts';
 import { ShardInvariants } from './sim-invariants.ts';
+import type { CrashProfile } from './sim-page.ts';
 import type { SimStorage } from './sim-storage.ts';
 
 /** The parts that have a thread of their own in a broker: the seed decides whose turn it is. */
@@ -95,11 +96,11 @@ export class SimShard {
     return this.rig !== undefined && !this.storage.isDown;
   }
 
-  /** Ends this life, or an attempt to begin one. @returns what the disk held back from a power loss */
-  end(how: EndOfLife, prng: Prng): void {
+  /** Ends this life, or an attempt to begin one. @param profile - what a power loss takes; by chance when it is not given */
+  end(how: EndOfLife, prng: Prng, profile?: CrashProfile): void {
     this.rig = undefined;
     if (how === 'kill') this.storage.kill();
-    else this.storage.crash(prng);
+    else this.storage.crash(prng, profile);
   }
 }
 

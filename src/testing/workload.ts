@@ -6,7 +6,7 @@ import type { Prng } from '../base/prng.ts';
 import { KIB } from '../base/units.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
 import type { StartPoint } from '../protocol/shard-control.ts';
-import { type Member, SimGroups } from './sim-groups.ts';
+import { type Member, type SimGroup, SimGroups } from './sim-groups.ts';
 import { SimInspections } from './sim-inspections.ts';
 import { SimViolation } from './sim-invariants.ts';
 import { SimProducers } from './sim-producers.ts';
@@ -16,8 +16,10 @@ import type { World } from './sim-world.ts';
 
 type Action = { readonly name: string; weight: number; readonly run: () => void };
 
-/** Redrives of one run: each doubles what the history must allow. */
+/** Redrives of one run: each multiplies what the history must allow. */
 const REDRIVES_MAX = 2;
+/** Copies that one redrive may make of a message: of itself and of each copy of an earlier one, twice after a crash. */
+const COPIES_MAX = 8;
 /** Topics made beside the first ones. */
 const EXTRA_TOPICS_MAX = 4;
 
@@ -119,6 +121,33 @@ export class Workload {
     this.groups.attach(member, this.leaseMs, credit);
   }
 
+  /**
+   * Dead letters go back: copies of messages that the history knows once. It is told that they are sent again.
+   *
+   * @returns false when the group has no dead letters
+   */
+  redrive(group: SimGroup, max: number): boolean {
+    const { world } = this;
+    const hasLetters = world.topics.some(
+      ({ record, state }) => record.deadLetterOf === group.groupId && state === 'live',
+    );
+    if (!hasLetters) return false;
+    const from = this.groups.topicOf(group)?.name;
+    for (const message of world.ledger.messages.values()) {
+      if (message.topic !== from || message.isRefused) continue;
+      const { id, producer, topic, crc } = message;
+      for (let copy = 0; copy < COPIES_MAX; copy += 1) {
+        world.recorder.sendInvoke({ id, p: producer, topic, crc });
+        world.recorder.sendInfo(id);
+      }
+    }
+    world.control({ op: 'redrive', groupId: group.groupId, max }, (answer) => {
+      if (answer?.kind !== 'control') return;
+      world.counts.redriven += (answer.result as { redriven: number }).redriven;
+    });
+    return true;
+  }
+
   private table(): Action[] {
     const { world, groups, producers } = this;
     const { prng } = world;
@@ -144,7 +173,7 @@ export class Workload {
       { name: 'ask', weight: 2, run: () => this.askAgain() },
       { name: 'new-topic', weight: 0.3, run: () => this.newTopic() },
       { name: 'drop-topic', weight: 0.2, run: () => this.dropTopic() },
-      { name: 'redrive', weight: 0.5, run: () => this.redrive() },
+      { name: 'redrive', weight: 0.5, run: () => this.redriveSome() },
       { name: 'status', weight: 0.6, run: () => this.inspections.status() },
       { name: 'find', weight: 0.6, run: () => this.inspections.find() },
       { name: 'locate', weight: 0.6, run: () => this.inspections.locate() },
@@ -191,29 +220,10 @@ export class Workload {
     if (topic !== undefined) this.topics.remove(topic);
   }
 
-  /** Dead letters go back: copies of messages that the history knows once. It is told that they are sent again. */
-  private redrive(): void {
-    const { world } = this;
+  private redriveSome(): void {
     const group = this.groups.groups.find((one) => one.name === 'stock');
     if (group === undefined || this.redrives >= REDRIVES_MAX) return;
-    const letters = world.topics.some(
-      ({ record, state }) => record.deadLetterOf === group.groupId && state === 'live',
-    );
-    if (!letters) return;
-    this.redrives += 1;
-    for (const message of world.ledger.messages.values()) {
-      if (message.topic !== 'events' || message.isRefused) continue;
-      for (let copy = 0; copy < 2 ** (this.redrives + 1); copy += 1) {
-        const { id, producer, topic, crc } = message;
-        world.recorder.sendInvoke({ id, p: producer, topic, crc });
-        world.recorder.sendInfo(id);
-      }
-    }
-    const { groupId } = group;
-    world.control({ op: 'redrive', groupId, max: 1 + world.prng.integer(50) }, (answer) => {
-      if (answer?.kind !== 'control') return;
-      world.counts.redriven += (answer.result as { redriven: number }).redriven;
-    });
+    if (this.redrive(group, 1 + this.world.prng.integer(50))) this.redrives += 1;
   }
 }
 

@@ -188,6 +188,20 @@ const CLEAN: readonly (readonly [name: string, change: Change, options?: Checker
     },
     WITH_LOSS,
   ],
+  [
+    'a power loss takes the end of a queue, with the second copy of a message whose first copy stays',
+    (plot) => {
+      plot.before(HEAL, (record) => {
+        record.sendInvoke({ id: 'x', p: 'p3', topic: TOPIC, crc: CRC });
+        record.sendOk('x', { q: 0, off: 12 });
+        record.sendInvoke({ id: 'b3', p: 'p2', topic: TOPIC, crc: CRC });
+        record.sendInfo('b3');
+        record.deliver(delivery('b3', 0, 13, { c: 'c9', g: 'other' }));
+        record.fault('power', 'n', true);
+      });
+    },
+    WITH_LOSS,
+  ],
 ];
 
 describe('clean histories', () => {
