@@ -39,11 +39,7 @@ export async function openClientSender(
   return {
     add: async (message: LineMessage) => {
       const outgoing = { topic, ...message };
-      while (!producer.push(outgoing)) {
-        await producer.ready();
-        // Whatever `ready` says, answers get a turn to come in before the next try.
-        await nextTurn();
-      }
+      while (!producer.push(outgoing)) await producer.ready();
     },
     // The producer sends by itself after a moment.
     pause: async () => {},
@@ -59,10 +55,4 @@ function givenUp(error: SluiceError): SluiceError {
   if (error.code !== 'CLOSED') return error;
   const text = `not acknowledged within ${CLOSE_MS_MAX} ms after the end of the input`;
   return new SluiceError('TIMEOUT', text, { cause: error });
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }

@@ -1,4 +1,4 @@
-/** The memory of a producer's batches: a bound on bytes, and builders that are used again. Browser-safe. */
+/** The memory of a producer: one bound on the bytes of batches and of what waits in front of them, and builders that are used again. Browser-safe. */
 import { BatchBuilder, type Crc32 } from '../protocol/batch/batch-builder.ts';
 import { SEND_HEADER_BYTES } from '../protocol/web/frames-layout.ts';
 
@@ -8,6 +8,8 @@ const IDLE_BUILDERS_MAX = 512;
 export class BatchMemory {
   /** Bytes of batches that are not answered. */
   usedBytes = 0;
+  /** Bytes of messages that wait until their topic is known. */
+  waitingBytes = 0;
   private readonly bytesMax: number;
   private readonly batchBytes: number;
   private readonly crc32: Crc32;
@@ -24,9 +26,20 @@ export class BatchMemory {
     return Math.max(this.batchBytes, neededBytes) + SEND_HEADER_BYTES;
   }
 
-  /** Takes memory, if the bound allows; what is larger than the bound goes when nothing else is there. */
+  /** Would the bound allow a batch of so many bytes? What is larger than the bound goes when no other batch is there. */
+  canClaim(bytes: number): boolean {
+    return this.usedBytes === 0 || this.usedBytes + this.waitingBytes + bytes <= this.bytesMax;
+  }
+
+  /** The same for a message that has to wait. */
+  canWait(bytes: number): boolean {
+    const heldBytes = this.usedBytes + this.waitingBytes;
+    return heldBytes === 0 || heldBytes + bytes <= this.bytesMax;
+  }
+
+  /** Takes memory, if the bound allows. */
   claim(bytes: number): boolean {
-    if (this.usedBytes > 0 && this.usedBytes + bytes > this.bytesMax) return false;
+    if (!this.canClaim(bytes)) return false;
     this.usedBytes += bytes;
     return true;
   }

@@ -206,6 +206,8 @@ export class Client implements AsyncDisposable {
   /** Ends now: what is not answered fails with CLOSED, whatever was being retried. Harmless when closed already. */
   async close(): Promise<void> {
     this.#link.close(new SluiceError('CLOSED', 'the client was closed'), true);
+    // They are closed by that; an outbox still writes down what it was given last.
+    await Promise.allSettled([...this.#producers].map((producer) => producer.close()));
     await this.closed;
   }
 

@@ -3,7 +3,7 @@
  * A tab locks the place that it uses; further tabs take other places of the same name, each with a producer id of its
  * own. A new tab takes a free place in which a closed one has left something, before it takes an empty one.
  */
-import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { SluiceError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
 import {
   browserPlatform,
@@ -26,7 +26,7 @@ import type {
 export type IndexedDbOutboxOptions = {
   /** Names the outbox among others of this origin; default `events`. */
   readonly name?: string;
-  /** Bytes of batches kept at most; default 8 MiB. */
+  /** Bytes of batches kept at most, also in memory; default 8 MiB. A batch has 100 bytes at least, however little it holds. */
   readonly bytesMax?: number;
   /** What happens to a batch that does not fit; default `refuse`. */
   readonly policy?: OutboxPolicy;
@@ -44,7 +44,7 @@ const PLACES_MAX = 16;
 type Place = { readonly database: Database; readonly release: () => void };
 
 /**
- * An outbox that outlives the page.
+ * An outbox that outlives the page. It needs IndexedDB and Web Locks: a page from https or localhost.
  *
  * @example const producer = client.producer({ outbox: indexedDbOutbox({ policy: 'drop-oldest' }) });
  */
@@ -59,6 +59,7 @@ export class IndexedDbOutbox implements Outbox {
   readonly #name: string;
   readonly #platform: OutboxPlatform;
   #place: Place | undefined;
+  #isClosed = false;
 
   constructor(options: IndexedDbOutboxOptions, platform: OutboxPlatform) {
     this.#name = `sluicemq-outbox-${options.name ?? 'events'}`;
@@ -69,14 +70,17 @@ export class IndexedDbOutbox implements Outbox {
 
   async open(newId: string): Promise<OutboxState> {
     const { indexedDB, locks } = this.#platform;
-    if (indexedDB === undefined)
-      throw new SluiceError('UNSUPPORTED', 'this platform has no IndexedDB for an outbox');
-    const place =
-      locks === undefined
-        ? // Without locks (no secure context) tabs cannot be told apart; one tab is then the common case.
-          { database: await openDatabase(indexedDB, this.#name), release: () => {} }
-        : await takePlace(indexedDB, locks, this.#name);
+    // Without locks two tabs would have one producer id, and the broker would take the events of one for the other's.
+    if (indexedDB === undefined || locks === undefined)
+      throw new SluiceError('UNSUPPORTED', 'an outbox needs IndexedDB and Web Locks', {
+        hint: 'Browsers have both for pages from https or from localhost.',
+      });
+    const place = await takePlace(indexedDB, locks, this.#name);
     this.#place = place;
+    if (this.#isClosed) {
+      await this.close();
+      throw new SluiceError('CLOSED', 'the outbox was closed while it was being opened');
+    }
     const transaction = this.#transaction([BATCHES, TOPICS, META]);
     const meta = transaction.objectStore(META);
     const batches = transaction.objectStore(BATCHES);
@@ -129,6 +133,7 @@ export class IndexedDbOutbox implements Outbox {
   }
 
   close(): Promise<void> {
+    this.#isClosed = true;
     this.#place?.database.close();
     this.#place?.release();
     this.#place = undefined;
@@ -141,9 +146,10 @@ export class IndexedDbOutbox implements Outbox {
   }
 }
 
-/** A copy of exactly the frame: the view may be of a larger buffer, which would be stored whole. */
+/** The entry with a frame of its own: a view of a larger buffer would be stored with all of it. */
 function copyOf(entry: OutboxEntry): OutboxEntry {
-  return { ...entry, frame: entry.frame.slice() };
+  const { frame } = entry;
+  return frame.byteLength === frame.buffer.byteLength ? entry : { ...entry, frame: frame.slice() };
 }
 
 /** A free place with something in it, else the first free one. */
@@ -156,25 +162,33 @@ async function takePlace(factory: DatabaseFactory, locks: Locks, base: string): 
     if (empty !== undefined && !existing.has(name)) continue;
     const release = await tryLock(locks, name);
     if (release === undefined) continue;
-    const database = await openDatabase(factory, name);
-    const count = await answer(
-      database.transaction([BATCHES], 'readonly').objectStore(BATCHES).count(),
-    );
-    if (count > 0) {
-      empty?.database.close();
-      empty?.release();
-      return { database, release };
-    }
-    if (empty === undefined) empty = { database, release };
-    else {
-      database.close();
+    try {
+      const database = await openDatabase(factory, name);
+      const place = { database, release };
+      const count = await answer(
+        database.transaction([BATCHES], 'readonly').objectStore(BATCHES).count(),
+      );
+      if (count > 0) {
+        if (empty !== undefined) leave(empty);
+        return place;
+      }
+      if (empty === undefined) empty = place;
+      else leave(place);
+    } catch (error) {
       release();
+      if (empty !== undefined) leave(empty);
+      throw error;
     }
   }
   if (empty !== undefined) return empty;
   throw new SluiceError('LIMIT_REACHED', `${PLACES_MAX} tabs have this outbox open`, {
     hint: 'Close some, or give them outboxes of different names.',
   });
+}
+
+function leave(place: Place): void {
+  place.database.close();
+  place.release();
 }
 
 /** @returns releases the lock; undefined when another tab has it */
@@ -206,15 +220,28 @@ function openDatabase(factory: DatabaseFactory, name: string): Promise<Database>
 function answer<Result>(request: DbRequest<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(toSluiceError(request.error, 'STORAGE_IO'));
+    request.onerror = () => reject(storageError(request.error));
   });
 }
 
 function finished(transaction: DbTransaction): Promise<void> {
   return new Promise((resolve, reject) => {
-    const failed = (): void => reject(toSluiceError(transaction.error, 'STORAGE_IO'));
+    const failed = (): void => reject(storageError(transaction.error));
     transaction.oncomplete = () => resolve();
     transaction.onabort = failed;
     transaction.onerror = failed;
+  });
+}
+
+/** What IndexedDB reports, in our words. */
+function storageError(cause: unknown): SluiceError {
+  const { name, message } = (cause ?? {}) as { readonly name?: string; readonly message?: string };
+  if (name === 'QuotaExceededError')
+    return new SluiceError('STORAGE_FULL', 'the browser has no room left for the outbox', {
+      cause,
+      hint: 'The quota of the origin is used up, or the disk is full: lower bytesMax, or delete other data of the page.',
+    });
+  return new SluiceError('STORAGE_IO', `the outbox's IndexedDB failed: ${message || 'no reason'}`, {
+    cause,
   });
 }

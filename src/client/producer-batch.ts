@@ -54,8 +54,8 @@ const NO_VIEW = viewOf(NO_BYTES);
 
 export class ProducerBatch implements Pending {
   readonly lane: ProducerLane;
-  /** The buffer under construction; kept until the answer, because `frame` is a view of it. Null for restored bytes. */
-  readonly builder: BatchBuilder | null;
+  /** The buffer under construction; kept until the answer, because `frame` is a view of it. Null: `frame` has its own. */
+  builder: BatchBuilder | null;
   readonly createdAtMs: number;
   /** Bytes that count against the producer's bound. */
   bytes: number;
@@ -69,8 +69,6 @@ export class ProducerBatch implements Pending {
   attempts = 0;
   /** May it be sent? An outbox must have it first. */
   released = true;
-  /** Key of its entry in the outbox; 0: none. */
-  outboxKey = 0;
   /** Why the broker will never take it; it is dropped once all before it are answered. */
   refusal: SluiceError | undefined;
   private sentOn: Connection | undefined;
@@ -100,6 +98,10 @@ export class ProducerBatch implements Pending {
 
   watch(watcher: BatchWatcher): void {
     if (this.watchers[this.watchers.length - 1] !== watcher) this.watchers.push(watcher);
+  }
+
+  unwatch(watcher: BatchWatcher): void {
+    this.watchers = this.watchers.filter((other) => other !== watcher);
   }
 
   /** No message is added any more. */

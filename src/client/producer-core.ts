@@ -18,6 +18,7 @@ import type { ProducerSettings } from './producer-settings.ts';
 import { PushFailures } from './push-failures.ts';
 import type { BatchReceipt } from './receipt.ts';
 import type { ClientRuntime } from './runtime.ts';
+import { SendDeadlines } from './send-deadlines.ts';
 import { type RouteOwner, TopicRoute, type WaitingMessages } from './topic-route.ts';
 import type { OutgoingMessage, StatusEvent } from './types.ts';
 
@@ -36,7 +37,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   readonly pushFailures: PushFailures;
   /** Why it takes nothing more. */
   closedBy: SluiceError | undefined;
-  private isShut = false;
+  isShut = false;
   readonly routes: Map<string, TopicRoute> = new Map();
   outbox: ProducerOutbox | undefined;
   private readonly scratch = new RecordScratch();
@@ -47,12 +48,11 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   private bodyBytesMax = BODY_BYTES_MAX;
   private batchBytesMax = BATCH_BYTES_MAX;
   private openBatches = 0;
-  private waitingBytes = 0;
   private waitingCount = 0;
   private isBusy = false;
   private lingering = false;
   private cancelLinger: CancelTimer | undefined;
-  private cancelDeadline: CancelTimer | undefined;
+  private readonly deadlines: SendDeadlines;
   /** Called after every change that may have made room or ended something. */
   private readonly watchers = new Set<() => void>();
 
@@ -64,6 +64,10 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     this.maxInFlight = settings.maxInFlight;
     this.memory = new BatchMemory(settings.bufferBytes, settings.batchBytes, this.runtime.crc32);
     this.pushFailures = new PushFailures(settings.onFailure);
+    const { sendTimeoutMs } = settings;
+    this.deadlines = new SendDeadlines(this.runtime, this.routes, sendTimeoutMs, () =>
+      this.changed(),
+    );
   }
 
   get producerId(): string {
@@ -121,25 +125,29 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
 
   wait(route: TopicRoute, entry: WaitingMessages): void {
     route.waiting.push(entry);
-    this.waitingBytes += entry.bytes;
+    this.memory.waitingBytes += entry.bytes;
     this.waitingCount += 1;
     this.workChanged();
   }
 
-  /** Would a pushed message of this route and size be taken? */
-  hasRoomFor(route: TopicRoute, bytes: number): boolean {
-    // What waits for a route that is ready waits for memory.
-    if (this.isReady(route) && route.waiting.length > 0) return false;
-    return this.memory.usedBytes + this.waitingBytes + bytes <= this.settings.bufferBytes;
+  /** Bytes of the record of a message. @throws what is wrong with it */
+  sizeOf(message: OutgoingMessage): number {
+    return this.scratch.fill(message);
   }
 
-  /** Calls `check` after every answer until it returns true. */
-  watch(check: () => boolean): void {
+  /** Is there memory for a batch that begins with a record of `size` bytes? */
+  hasRoomFor(size: number): boolean {
+    return this.memory.canClaim(this.bytesFor(size));
+  }
+
+  /** Calls `check` after every answer until it returns true. @returns stops that */
+  watch(check: () => boolean): () => void {
     const watcher = (): void => {
       if (check()) this.watchers.delete(watcher);
     };
     this.watchers.add(watcher);
     watcher();
+    return () => this.watchers.delete(watcher);
   }
 
   sealAll(): void {
@@ -158,11 +166,18 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     return new SluiceError('CLOSED', 'the producer is closed', { cause });
   }
 
-  /** Ends everything now: what is not answered fails with `error`. */
+  /** Takes no more messages; what it has goes on. */
+  stop(error: SluiceError): void {
+    this.closedBy ??= error;
+    this.changed();
+  }
+
+  /** Ends everything now: what is not answered fails with `error`. An outbox keeps what it was given. */
   shut(error: SluiceError): void {
     if (this.isShut) return;
     this.isShut = true;
     this.closedBy ??= error;
+    if (this.outbox !== undefined) this.sealAll();
     this.link.removeMember(this);
     this.cancelLinger?.();
     for (const route of this.routes.values()) {
@@ -174,6 +189,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
       for (const lane of route.lanes) lane.failAll(error);
     }
     this.changed();
+    void this.outbox?.close(); // It never rejects.
   }
 
   up(connection: Connection): void {
@@ -225,14 +241,18 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   }
 
   openBatch(lane: ProducerLane, size: number): ProducerBatch | undefined {
-    const batchBytes = alignUp(size + BATCH_OVERHEAD_BYTES, 8);
+    const batchBytes = batchBytesOf(size);
     if (batchBytes > this.batchBytesMax)
       throw new SluiceError(
         'MESSAGE_TOO_LARGE',
         `the message makes a batch of ${batchBytes} bytes; the broker allows ${this.batchBytesMax}`,
       );
-    const bytes = this.memory.bytesOf(batchBytes);
-    if (!this.memory.claim(bytes)) return undefined;
+    const bytes = this.bytesFor(size);
+    if (!this.memory.claim(bytes)) {
+      // Batches that wait for company hold memory that is needed now.
+      this.sealAll();
+      return undefined;
+    }
     const builder = this.memory.builder(this.producerId);
     const batch = new ProducerBatch(lane, builder, bytes, this.runtime.clock.monotonicMs());
     this.opened();
@@ -245,6 +265,16 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   adopt(batch: ProducerBatch): void {
     this.memory.usedBytes += batch.bytes;
     this.opened();
+  }
+
+  /** Gives back what a sealed batch does not use of its buffer: an outbox may hold thousands of small ones for hours. */
+  shrink(batch: ProducerBatch): void {
+    if (batch.builder === null) return;
+    batch.setFrame(batch.frame.slice());
+    this.memory.release(batch.bytes, batch.builder);
+    batch.builder = null;
+    batch.bytes = batch.frame.length;
+    this.memory.usedBytes += batch.bytes;
   }
 
   sealed(batch: ProducerBatch): void {
@@ -265,11 +295,14 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
 
   failed(batch: ProducerBatch, error: SluiceError): void {
     this.release(batch);
-    if (error.code !== 'CLOSED') this.outbox?.settled(batch);
+    // At the end of the page's life the outbox keeps what is not answered: that is no failure.
+    const isKept = error.code === 'CLOSED' && this.outbox?.keeps(batch) === true;
+    if (!isKept) this.outbox?.settled(batch);
     if (error.code === 'TOPIC_NOT_FOUND' || error.code === 'QUEUE_NOT_FOUND')
       this.routes.get(batch.lane.topic)?.resolveAgain();
     // First: a flush that ends with this batch tells of it.
-    if (batch.pushedCount > 0) this.pushFailures.add(batch.lane.topic, batch.pushedCount, error);
+    if (batch.pushedCount > 0 && !isKept)
+      this.pushFailures.add(batch.lane.topic, batch.pushedCount, error);
     batch.fail(error);
   }
 
@@ -279,6 +312,11 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
 
   status(event: StatusEvent): void {
     this.link.options.onStatus(event);
+  }
+
+  /** Bytes counted for a batch that begins with a record of `size` bytes. */
+  private bytesFor(size: number): number {
+    return this.memory.bytesOf(batchBytesOf(size));
   }
 
   private opened(): void {
@@ -304,7 +342,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   }
 
   /** Is it known where messages of this route go, and what comes before them? */
-  private isReady(route: TopicRoute): boolean {
+  isReady(route: TopicRoute): boolean {
     return route.isKnown && this.outbox?.isOpening !== true;
   }
 
@@ -328,7 +366,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   private tookWaiting(route: TopicRoute, entry: WaitingMessages): void {
     route.takenCount += 1;
     this.waitingCount -= 1;
-    this.waitingBytes -= entry.bytes;
+    this.memory.waitingBytes -= entry.bytes;
   }
 
   private workChanged(): void {
@@ -337,37 +375,15 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     this.isBusy = busy;
     if (busy) {
       this.link.work.begin();
-      this.startDeadlines();
+      this.deadlines.start();
     } else {
       this.link.work.end();
-      this.cancelDeadline?.();
+      this.deadlines.stop();
     }
   }
+}
 
-  private startDeadlines(): void {
-    const { sendTimeoutMs } = this.settings;
-    if (sendTimeoutMs === 0) return;
-    const everyMs = Math.min(1000, Math.max(10, sendTimeoutMs / 4));
-    this.cancelDeadline = this.runtime.startTimer(everyMs, () => {
-      this.expire(sendTimeoutMs);
-      if (this.isBusy) this.startDeadlines();
-    });
-  }
-
-  private expire(sendTimeoutMs: number): void {
-    const before = this.runtime.clock.monotonicMs() - sendTimeoutMs;
-    const error = new SluiceError('TIMEOUT', `no acknowledgement within ${sendTimeoutMs} ms`, {
-      hint: 'The client goes on trying, and stores nothing twice: the message may still be stored.',
-    });
-    for (const route of this.routes.values()) {
-      for (const entry of route.waiting) if (entry.sinceMs <= before) entry.late(error);
-      for (const lane of route.lanes) {
-        for (const batch of lane.batches) {
-          if (batch.createdAtMs > before) break;
-          batch.expire(error);
-        }
-      }
-    }
-    this.changed();
-  }
+/** Bytes of a batch with one record of `size` bytes, with the longest producer id. */
+function batchBytesOf(size: number): number {
+  return alignUp(size + BATCH_OVERHEAD_BYTES, 8);
 }

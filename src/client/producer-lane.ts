@@ -65,6 +65,8 @@ export class ProducerLane {
   private established = false;
   /** A batch came out of order: no more until all that was sent is answered. */
   private draining = false;
+  /** A batch was taken out that the broker may not have: its refusal of the next one says nothing about the broker. */
+  private hasHole = false;
   private failures = 0;
   private cancelRetry: CancelTimer | undefined;
 
@@ -217,6 +219,7 @@ export class ProducerLane {
     if (index < 0) return;
     this.rewind(index);
     this.batches.splice(index, 1);
+    this.hasHole = true;
     this.owner.failed(batch, error);
     // Those behind it would be a gap; when they are, a new epoch follows (`gap`). Offline nothing needs to be done.
     this.pump();
@@ -248,10 +251,14 @@ export class ProducerLane {
       this.draining = true;
       return;
     }
-    // All before it was acknowledged, and the broker does not have it: it lost data, or is another broker. This batch
-    // is certainly not stored, and a new epoch lets it be the first.
+    // All before it was acknowledged or dropped, and the broker does not have it. This batch is certainly not stored,
+    // and a new epoch lets it be the first.
     const { topic, queueId } = this;
-    this.owner.status({ type: 'sequence-lost', topic, queueId, error });
+    if (this.hasHole) this.hasHole = false;
+    else {
+      // Nothing was dropped: the broker lost data, or is another one.
+      this.owner.status({ type: 'sequence-lost', topic, queueId, error });
+    }
     this.failures += 1;
     if (this.failures > GAPS_MAX) this.failAll(error);
     else this.bumpEpoch();

@@ -9,6 +9,9 @@ import type { ProducerCore } from './producer-core.ts';
 import type { ProducerLane } from './producer-lane.ts';
 import type { TopicRoute } from './topic-route.ts';
 
+/** Milliseconds that a storage may take for its last writes when the producer closes; what it forgets is sent again. */
+const CLOSE_TIMEOUT_MS = 2000;
+
 export class ProducerOutbox {
   /** Nothing may be batched before it is known what comes first. */
   isOpening = true;
@@ -19,6 +22,7 @@ export class ProducerOutbox {
   private keptBytes = 0;
   /** Operations under way; `close` waits for them. */
   private readonly running = new Set<Promise<unknown>>();
+  private closing: Promise<void> | undefined;
   private readonly onPageHide = (): void => this.core.sealAll();
 
   constructor(core: ProducerCore, outbox: Outbox) {
@@ -32,6 +36,8 @@ export class ProducerOutbox {
     core.link.work.begin();
     try {
       const state = await this.outbox.open(core.settings.producerId);
+      // Closed meanwhile: what is kept stays for the next life.
+      if (core.isShut) return;
       core.settings.producerId = state.producerId;
       for (const topic of state.topics) {
         const lane = this.laneOf(topic.topic);
@@ -46,7 +52,9 @@ export class ProducerOutbox {
       core.progress();
     } catch (error) {
       this.isOpening = false;
-      core.shut(toSluiceError(error, 'STORAGE_IO'));
+      const cause = toSluiceError(error, 'STORAGE_IO');
+      this.failed(cause);
+      core.shut(cause);
     } finally {
       core.link.work.end();
     }
@@ -55,16 +63,17 @@ export class ProducerOutbox {
   /** A batch was sealed: it is kept before it is sent, if there is room. */
   sealed(batch: ProducerBatch): void {
     batch.released = false;
+    this.core.shrink(batch);
     const { bytesMax, policy } = this.outbox;
     const bytes = batch.frame.length;
-    if (policy === 'drop-oldest') {
-      for (const oldest of [...this.kept.keys()]) {
+    if (policy === 'drop-oldest' && bytes <= bytesMax) {
+      for (const oldest of this.kept.keys()) {
         if (this.keptBytes + bytes <= bytesMax) break;
-        oldest.lane.drop(oldest, full('was dropped from the outbox to make room', bytesMax));
+        this.drop(oldest, full('was dropped from the outbox to make room', bytesMax));
       }
     }
     if (this.keptBytes + bytes > bytesMax) {
-      queueMicrotask(() => batch.lane.drop(batch, full('does not fit into the outbox', bytesMax)));
+      queueMicrotask(() => this.drop(batch, full('does not fit into the outbox', bytesMax)));
       return;
     }
     this.keptBytes += bytes;
@@ -72,14 +81,18 @@ export class ProducerOutbox {
     this.kept.set(batch, put);
     this.run(
       put.then(
-        (key) => {
-          batch.outboxKey = key;
+        () => {
           batch.released = true;
           batch.lane.pump();
         },
-        (error: unknown) => batch.lane.drop(batch, toSluiceError(error, 'STORAGE_IO')),
+        (error: unknown) => this.drop(batch, toSluiceError(error, 'STORAGE_IO')),
       ),
     );
+  }
+
+  /** Is it in the outbox, or on its way there? */
+  keeps(batch: ProducerBatch): boolean {
+    return this.kept.has(batch);
   }
 
   /** A batch was acknowledged or refused for good. */
@@ -88,7 +101,9 @@ export class ProducerOutbox {
     if (put === undefined) return;
     this.kept.delete(batch);
     this.keptBytes -= batch.frame.length;
-    this.run(put.then((key) => this.outbox.remove(key)));
+    // A put that failed has been told of, and left nothing to remove.
+    const remove = (key: number): Promise<void> => this.outbox.remove(key);
+    this.run(put.then(remove, () => {}));
   }
 
   /** The epoch of a batch has changed. */
@@ -97,7 +112,8 @@ export class ProducerOutbox {
     if (put === undefined) return;
     const entry = entryOf(batch);
     const topic = topicOf(batch.lane);
-    this.run(put.then((key) => this.outbox.replace(key, entry, topic)));
+    const replace = (key: number): Promise<void> => this.outbox.replace(key, entry, topic);
+    this.run(put.then(replace, () => {}));
   }
 
   /** The queue of a topic is known now: in doubt the next life must send to the same one. */
@@ -106,10 +122,42 @@ export class ProducerOutbox {
     for (const lane of route.lanes) this.run(this.outbox.putTopic(topicOf(lane)));
   }
 
-  async close(): Promise<void> {
+  /** Waits for the writes under way, but not for ever, and closes the outbox. Never rejects. */
+  close(): Promise<void> {
+    this.closing ??= this.closeNow();
+    return this.closing;
+  }
+
+  private async closeNow(): Promise<void> {
     pageEvents()?.removeEventListener('pagehide', this.onPageHide);
-    while (this.running.size > 0) await Promise.all(this.running);
-    await this.outbox.close();
+    let isLate = false;
+    let cancel = (): void => {};
+    const lateness = new Promise<void>((resolve) => {
+      cancel = this.core.runtime.startTimer(CLOSE_TIMEOUT_MS, () => {
+        isLate = true;
+        resolve();
+      });
+    });
+    while (this.running.size > 0 && !isLate)
+      await Promise.race([Promise.all(this.running), lateness]);
+    cancel();
+    try {
+      await this.outbox.close();
+    } catch (error) {
+      this.failed(toSluiceError(error, 'STORAGE_IO'));
+    }
+  }
+
+  /** Gives a batch up for a fault of the outbox: its senders are told, and those who watch the status. */
+  private drop(batch: ProducerBatch, error: SluiceError): void {
+    this.failed(error);
+    batch.lane.drop(batch, error);
+    // Memory is free that others may wait for. Later: this may be in the middle of a message's way into a batch.
+    queueMicrotask(() => this.core.progress());
+  }
+
+  private failed(error: SluiceError): void {
+    this.core.status({ type: 'outbox-failed', error });
   }
 
   private laneOf(topic: string): ProducerLane {
@@ -124,7 +172,6 @@ export class ProducerOutbox {
     batch.setFrame(entry.frame);
     batch.sequence = entry.sequence;
     batch.messageCount = entry.messageCount;
-    batch.outboxKey = entry.key;
     this.kept.set(batch, Promise.resolve(entry.key));
     this.keptBytes += bytes;
     core.adopt(batch);
@@ -134,10 +181,7 @@ export class ProducerOutbox {
   /** An operation whose failure only costs the outbox a stale entry: dedup makes a second sending harmless. */
   private run(operation: Promise<unknown>): void {
     const running = operation
-      .catch((error: unknown) => {
-        const cause = toSluiceError(error, 'STORAGE_IO');
-        this.core.status({ type: 'outbox-failed', error: cause });
-      })
+      .catch((error: unknown) => this.failed(toSluiceError(error, 'STORAGE_IO')))
       .finally(() => this.running.delete(running));
     this.running.add(running);
   }

@@ -1,14 +1,13 @@
 /** What users see of a producer: three ways to send, flush, close. The works are in `producer-core.ts`. Browser-safe. */
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { ProducerCore } from './producer-core.ts';
+import { PushGate } from './push-gate.ts';
 import type { Receipt, Receipts } from './receipt.ts';
 import { FlushGroup, SendGroup } from './send-group.ts';
 import type { TopicRoute } from './topic-route.ts';
 import type { OutgoingMessage, WaitOptions } from './types.ts';
-import { WaitingGroup, WaitingPush, WaitingSend, waitLimits } from './waiting-send.ts';
+import { WaitingGroup, WaitingSend, waitLimits } from './waiting-send.ts';
 
-/** Bytes counted for a pushed message whose topic is not known yet, beside its body. */
-const WAITING_BYTES = 256;
 /** Milliseconds that `close` waits for answers by default. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
@@ -20,12 +19,14 @@ const CLOSE_TIMEOUT_MS = 10_000;
  */
 export class Producer implements AsyncDisposable {
   readonly #core: ProducerCore;
+  readonly #gate: PushGate;
   readonly #onClose: () => void;
   #closing: Promise<void> | undefined;
 
   /** Made by `client.producer()`. @internal */
   constructor(core: ProducerCore, onClose: () => void) {
     this.#core = core;
+    this.#gate = new PushGate(core);
     this.#onClose = onClose;
   }
 
@@ -34,9 +35,10 @@ export class Producer implements AsyncDisposable {
     return this.#core.settings.producerId;
   }
 
-  /** Bytes of batches that are not answered yet. */
+  /** Bytes that are held: batches that are not answered yet, and pushed messages that wait for their topic. */
   get bufferedBytes(): number {
-    return this.#core.memory.usedBytes;
+    const { usedBytes, waitingBytes } = this.#core.memory;
+    return usedBytes + waitingBytes;
   }
 
   /**
@@ -106,32 +108,23 @@ export class Producer implements AsyncDisposable {
     const route = core.routeOf(message);
     if (core.isOpen(route)) {
       const batch = core.place(route, message);
-      if (batch === undefined) return false;
-      batch.pushedCount += 1;
-      return true;
+      if (batch !== undefined) {
+        batch.pushedCount += 1;
+        return true;
+      }
     }
-    const { body } = message;
-    const bytes =
-      WAITING_BYTES + (typeof body === 'string' || body instanceof Uint8Array ? body.length : 0);
-    if (!core.hasRoomFor(route, bytes)) return false;
-    const failed = (error: SluiceError): void => core.pushFailures.add(route.topic, 1, error);
-    core.wait(route, new WaitingPush(message, bytes, this.#nowMs(), core.place, failed));
-    return true;
+    return this.#gate.takeLater(route, message);
   }
 
-  /** Resolves when `push` takes messages again, or will tell why not. */
-  ready(): Promise<void> {
-    const core = this.#core;
-    return new Promise((resolve) => {
-      core.watch(() => {
-        const isFull =
-          core.memory.usedBytes > 0 &&
-          core.memory.usedBytes + core.settings.batchBytes * 2 > core.settings.bufferBytes;
-        if (isFull && core.closedBy === undefined) return false;
-        resolve();
-        return true;
-      });
-    });
+  /**
+   * Resolves when the message that `push` refused last would be taken, and at once when it refused none.
+   *
+   * @promise between the refusal and that moment no turn of the event loop is used up by waiting
+   * @throws CLOSED when the producer is closed meanwhile, or what closed it; TIMEOUT or the signal's reason
+   * @example while (!producer.push(message)) await producer.ready();
+   */
+  ready(options?: WaitOptions): Promise<void> {
+    return this.#gate.ready(options);
   }
 
   /**
@@ -143,20 +136,29 @@ export class Producer implements AsyncDisposable {
   flush(options?: WaitOptions): Promise<void> {
     const core = this.#core;
     return new Promise((resolve, reject) => {
-      const cancel = waitLimits(
-        options,
-        core.runtime.startTimer,
-        (timeoutMs) => new SluiceError('TIMEOUT', `not flushed within ${timeoutMs} ms`),
-        reject,
-      );
+      let cancel = (): void => {};
+      let unwatch = (): void => {};
+      let isOver = false;
       const group = new FlushGroup(() => {
         cancel();
         const error = core.pushFailures.take();
         if (error === undefined) resolve();
         else reject(error);
       });
+      cancel = waitLimits(
+        options,
+        core.runtime.startTimer,
+        (timeoutMs) => new SluiceError('TIMEOUT', `not flushed within ${timeoutMs} ms`),
+        (reason) => {
+          isOver = true;
+          unwatch();
+          group.giveUp();
+          reject(reason);
+        },
+      );
+      if (isOver) return;
       let targets: (readonly [TopicRoute, number])[] | undefined;
-      core.watch(() => {
+      unwatch = core.watch(() => {
         // What an earlier life of the page left was given before, too.
         if (core.outbox?.isOpening === true) return false;
         targets ??= [...core.routes.values()].map((route) => [
@@ -190,10 +192,11 @@ export class Producer implements AsyncDisposable {
     const core = this.#core;
     if (core.closedBy !== undefined) {
       this.#onClose();
+      await core.outbox?.close();
       return;
     }
     const closed = new SluiceError('CLOSED', 'the producer is closed');
-    core.closedBy = closed;
+    core.stop(closed);
     // What an outbox keeps is sent in the next life of the page; nobody needs to wait for it.
     const isKept = core.outbox !== undefined && core.link.connection === undefined;
     try {

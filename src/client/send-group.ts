@@ -114,7 +114,7 @@ export class SendGroup implements BatchWatcher {
 /** Waits until every batch that it watches is answered: a `flush`. */
 export class FlushGroup implements BatchWatcher {
   private readonly done: () => void;
-  private open = 0;
+  private readonly open = new Set<ProducerBatch>();
   private complete = false;
 
   constructor(done: () => void) {
@@ -122,30 +122,36 @@ export class FlushGroup implements BatchWatcher {
   }
 
   add(batch: ProducerBatch): void {
-    this.open += 1;
+    this.open.add(batch);
     batch.watch(this);
+  }
+
+  /** Nobody waits any more: batches that stay unanswered for hours must not gather one of these with every try. */
+  giveUp(): void {
+    for (const batch of this.open) batch.unwatch(this);
+    this.open.clear();
   }
 
   /** Nothing is added any more. */
   seal(): void {
     this.complete = true;
-    if (this.open === 0) this.done();
+    if (this.open.size === 0) this.done();
   }
 
-  stored(): void {
-    this.answered();
+  stored(batch: ProducerBatch): void {
+    this.answered(batch);
   }
 
-  failed(): void {
-    this.answered();
+  failed(batch: ProducerBatch): void {
+    this.answered(batch);
   }
 
   late(): boolean {
     return false;
   }
 
-  private answered(): void {
-    this.open -= 1;
-    if (this.complete && this.open === 0) this.done();
+  private answered(batch: ProducerBatch): void {
+    this.open.delete(batch);
+    if (this.complete && this.open.size === 0) this.done();
   }
 }

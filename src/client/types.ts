@@ -52,7 +52,10 @@ export type StatusEvent =
     }
   /** The broker sent something that this client does not understand. */
   | { readonly type: 'protocol-error'; readonly error: SluiceError }
-  /** The outbox could not be changed; what it keeps too long is sent again, and not stored twice. */
+  /**
+   * The outbox is full, cannot be opened or cannot be changed; `error` tells which. Messages that it could not take
+   * fail besides; what it could not forget is sent again later, and not stored twice.
+   */
   | { readonly type: 'outbox-failed'; readonly error: SluiceError }
   | { readonly type: 'closed'; readonly error: SluiceError | undefined };
 

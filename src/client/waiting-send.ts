@@ -58,6 +58,7 @@ export class WaitingSend implements WaitingMessages {
 /** One message of a `push` whose topic is not known yet. */
 export class WaitingPush implements WaitingMessages {
   readonly sinceMs: number;
+  /** What it counts against the producer's bound: nobody else holds it. */
   readonly bytes: number;
   readonly abandoned = false;
   private readonly message: OutgoingMessage;

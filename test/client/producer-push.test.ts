@@ -86,6 +86,7 @@ describe('push and flush', () => {
       const producer = client.producer();
       producer.push({ topic: 't', body: 1 });
       assert.equal(codeOf(await rejection(producer.flush({ timeoutMs: 5 }))), 'TIMEOUT');
+      await until(() => broker.sends.length === 1);
       broker.release();
       await producer.flush();
     }));
