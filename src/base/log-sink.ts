@@ -5,11 +5,13 @@
 
 /** A value beside an event. Numbers have their unit in their name: `waitedMs`, `segmentBytes`. */
 export type LogFact = string | number | boolean | undefined | Error;
+/** The facts of one line, by name. */
 export type LogFacts = Readonly<Record<string, LogFact>>;
 
 /** Levels that lines have, the least important first. */
 export type LogLevel = 'info' | 'warn' | 'error';
 
+/** Where one folder of the broker writes its lines. */
 export interface Logger {
   /** Something is now otherwise, as it should be. */
   info(event: string, facts?: LogFacts): void;

@@ -6,6 +6,7 @@ import { type FetchedMessage, readMessage } from './fetched-message.ts';
 /** What happens to a send when the disk is full. */
 export type WhenFull = 'refuse' | 'drop-oldest' | 'drop-consumed';
 
+/** A topic to be created; what is left out is as the broker is configured. */
 export type CreateTopic = {
   readonly topic: string;
   /** Number of queues. */
@@ -16,6 +17,7 @@ export type CreateTopic = {
   readonly whenFull?: WhenFull;
 };
 
+/** A group to be created or changed; what is left out is as the broker is configured. */
 export type PutGroup = {
   readonly group: string;
   /** Deliveries before a message goes to the dead-letter topic. */
@@ -27,10 +29,12 @@ export type PutGroup = {
 /** A JSON object of the broker, as docs/PROTOCOL.md, section 4, describes it. */
 export type AdminAnswer = { readonly [name: string]: JsonValue };
 
+/** How to stop waiting for an operator's request. */
 export type AdminOptions = { readonly signal?: AbortSignal };
 
 const part = encodeURIComponent;
 
+/** What operators ask: topics, groups, offsets, dead letters, single messages. Found as `client.admin`. */
 export class AdminClient {
   readonly #baseUrl: () => string;
   readonly #token: string | undefined;
@@ -46,6 +50,7 @@ export class AdminClient {
     return this.#ask('GET', '/api/broker', undefined, options);
   }
 
+  /** All topics with their settings. */
   topics(options?: AdminOptions): Promise<AdminAnswer> {
     return this.#ask('GET', '/api/topics', undefined, options);
   }
@@ -60,10 +65,12 @@ export class AdminClient {
     return this.#ask('POST', '/api/topics', topic, options);
   }
 
+  /** Deletes a topic with its messages. @throws TOPIC_NOT_FOUND */
   deleteTopic(topic: string, options?: AdminOptions): Promise<AdminAnswer> {
     return this.#ask('DELETE', `/api/topics/${part(topic)}`, undefined, options);
   }
 
+  /** All groups. */
   groups(options?: AdminOptions): Promise<AdminAnswer> {
     return this.#ask('GET', '/api/groups', undefined, options);
   }

@@ -211,6 +211,7 @@ export class Client implements AsyncDisposable {
     await this.closed;
   }
 
+  /** Drains, at the end of an `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.drain();
   }

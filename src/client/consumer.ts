@@ -108,6 +108,7 @@ export class Consumer implements AsyncIterable<Message>, AsyncDisposable {
     return this.#closing;
   }
 
+  /** Closes, at the end of an `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -32,6 +32,7 @@ export type DeliveryOwner = {
   readonly onSettled: (messageCount: number) => void;
 };
 
+/** A batch as it was delivered: its messages, to be settled one by one or all at once. */
 export class Delivery implements Iterable<Message> {
   readonly queueId: number;
   /** 1 for the first delivery to the group. */
@@ -81,6 +82,7 @@ export class Delivery implements Iterable<Message> {
     this.messageCount = this.#openCount;
   }
 
+  /** Topic of its messages. */
   get topic(): string {
     return this.#owner.topic;
   }

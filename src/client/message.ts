@@ -14,6 +14,7 @@ import {
 import type { Settlement } from './settle.ts';
 import type { NackOptions } from './types.ts';
 
+/** A message as a consumer gets it: ack it when it is done, nack it when it failed. */
 export class Message {
   readonly #delivery: Delivery;
   /** Byte offset of its record. */
@@ -28,10 +29,12 @@ export class Message {
     this.#index = index;
   }
 
+  /** Topic that it was sent to. */
   get topic(): string {
     return this.#delivery.topic;
   }
 
+  /** Queue of the topic that holds it. */
   get queueId(): number {
     return this.#delivery.queueId;
   }
@@ -46,11 +49,13 @@ export class Message {
     return this.#delivery.messageIdAt(this.#index);
   }
 
+  /** What its order hangs on; undefined: none was given. */
   get key(): string | undefined {
     const { bytes, view } = this.#delivery;
     return recordKey(bytes, view, this.#at) || undefined;
   }
 
+  /** What consumers filter by; undefined: none was given. */
   get tag(): string | undefined {
     const { bytes, view } = this.#delivery;
     return recordTag(bytes, view, this.#at) || undefined;

@@ -23,6 +23,7 @@ import type {
   StoredOutboxEntry,
 } from './outbox.ts';
 
+/** Name, bound and policy of a browser's outbox. */
 export type IndexedDbOutboxOptions = {
   /** Names the outbox among others of this origin; default `events`. */
   readonly name?: string;

@@ -37,11 +37,16 @@ export type OutboxState = {
 /** `refuse`: what does not fit is refused with STORAGE_FULL; `drop-oldest`: makes room, and the dropped are lost. */
 export type OutboxPolicy = 'refuse' | 'drop-oldest';
 
+/** Keeps what a producer has not been acknowledged; `indexedDbOutbox` is the browser's. */
 export interface Outbox {
   readonly policy: OutboxPolicy;
   /** Bytes of frames kept at most. */
   readonly bytesMax: number;
-  /** @param newId - the producer id if the outbox is new */
+  /**
+   * Opens it, for this producer alone.
+   *
+   * @param newId - the producer id if the outbox is new
+   */
   open(newId: string): Promise<OutboxState>;
   /** Keeps a batch and, with it, where its topic goes on. @returns the key of the entry */
   put(entry: OutboxEntry, topic: OutboxTopic): Promise<number>;
@@ -51,5 +56,6 @@ export interface Outbox {
   putTopic(topic: OutboxTopic): Promise<void>;
   /** Forgets what was acknowledged or given up. */
   remove(key: number): Promise<void>;
+  /** Ends it; what it keeps stays for the next opening. */
   close(): Promise<void>;
 }

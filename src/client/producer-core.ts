@@ -160,6 +160,13 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     for (const route of this.routes.values()) for (const lane of route.lanes) yield* lane.batches;
   }
 
+  /** Messages in batches, and those in front of them. */
+  get unansweredCount(): number {
+    let count = 0;
+    for (const route of this.routes.values()) count += route.unansweredCount;
+    return count;
+  }
+
   closedError(): SluiceError {
     const cause = this.closedBy;
     if (cause !== undefined && cause.code !== 'CLOSED') return cause;

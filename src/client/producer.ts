@@ -41,6 +41,11 @@ export class Producer implements AsyncDisposable {
     return usedBytes + waitingBytes;
   }
 
+  /** Messages that are not answered yet, with those that an earlier visit of the page left in the outbox. */
+  get unansweredCount(): number {
+    return this.#core.unansweredCount;
+  }
+
   /**
    * Sends one message and resolves when the broker has acknowledged it. Waits while `bufferBytes` are in use.
    *
@@ -184,6 +189,7 @@ export class Producer implements AsyncDisposable {
     return this.#closing;
   }
 
+  /** Closes, at the end of an `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

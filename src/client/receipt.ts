@@ -62,10 +62,12 @@ export class Receipt {
     this.#index = index;
   }
 
+  /** Topic that the message was sent to. */
   get topic(): string {
     return this.#batch.topic;
   }
 
+  /** Queue of the topic that holds it. */
   get queueId(): number {
     return this.#batch.queueId;
   }
@@ -124,6 +126,7 @@ export class Receipts implements Iterable<Receipt> {
     return undefined;
   }
 
+  /** The receipts in the order of the messages. */
   *[Symbol.iterator](): IterableIterator<Receipt> {
     for (const part of this.#parts) {
       for (let index = 0; index < part.count; index += 1)

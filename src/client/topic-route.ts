@@ -17,6 +17,7 @@ const ROUTE_TIMEOUT_MS = 0x7fff_ffff;
 /** Messages that wait in front of the batches. */
 export interface WaitingMessages {
   readonly sinceMs: number;
+  readonly messageCount: number;
   /** Bytes that count against the producer's bound. */
   readonly bytes: number;
   /** Nobody waits for it any more, and it was not sent. */
@@ -68,6 +69,17 @@ export class TopicRoute {
   /** Can a message be put into a batch? */
   get isKnown(): boolean {
     return this.queueCount > 0;
+  }
+
+  /** Messages in batches, and those in front of them. */
+  get unansweredCount(): number {
+    let count = 0;
+    for (const entry of this.waiting) count += entry.messageCount;
+    for (const lane of this.lanes) {
+      count += lane.building?.messageCount ?? 0;
+      for (const batch of lane.batches) count += batch.messageCount;
+    }
+    return count;
   }
 
   /** Asks the broker for the topic, if this connection has not been asked. */

@@ -15,6 +15,7 @@ export type PlaceMessage = (
 /** One message of a `send`. It may have a signal and a time of its own. */
 export class WaitingSend implements WaitingMessages {
   readonly sinceMs: number;
+  readonly messageCount = 1;
   /** The caller holds the message until the promise settles. */
   readonly bytes = 0;
   abandoned = false;
@@ -58,6 +59,7 @@ export class WaitingSend implements WaitingMessages {
 /** One message of a `push` whose topic is not known yet. */
 export class WaitingPush implements WaitingMessages {
   readonly sinceMs: number;
+  readonly messageCount = 1;
   /** What it counts against the producer's bound: nobody else holds it. */
   readonly bytes: number;
   readonly abandoned = false;
@@ -123,6 +125,10 @@ export class WaitingGroup implements WaitingMessages {
     this.indexes = indexes;
     this.sinceMs = sinceMs;
     this.placeMessage = placeMessage;
+  }
+
+  get messageCount(): number {
+    return this.indexes.length - this.next;
   }
 
   get abandoned(): boolean {
