@@ -75,16 +75,16 @@ export class DeliverPath {
 
   private deliverNext(one: GroupQueue, queue: ConsumeQueue): Step {
     one.raiseTo(queue.minOffset);
-    const range = one.next(queue.visibleEnd, this.context.clock.monotonicMs());
-    const subscription = this.groups.subscriptions.get(one.owner);
-    if (range === undefined || subscription === undefined) return 'nothing';
     const attemptsMax =
       this.context.state.groups.get(one.groupId)?.maxAttempts ?? ATTEMPTS_UNLIMITED;
+    const range = one.next(queue.visibleEnd, this.context.clock.monotonicMs(), attemptsMax);
+    if (range === undefined) return 'nothing';
     if (range.attempt > attemptsMax) {
       this.deadLetters.add(one, range);
       return 'skipped';
     }
-    if (!subscription.canReceive) return 'nothing';
+    const subscription = this.groups.subscriptions.get(one.owner);
+    if (subscription?.canReceive !== true) return 'nothing';
     const found = queue.find(range.start, this.entry, this.pages.loaderFor(queue));
     if (found !== 'found') return 'nothing';
     return this.deliverBatch(one, range, subscription);

@@ -66,13 +66,15 @@ export class GroupQueue {
 
   /**
    * What comes next for the owner: a due retry first, else the messages after the cursor. Nothing while messages of a
-   * former owner are still out, so that a queue is never worked on in two places.
+   * former owner are still out, so that a queue is never worked on in two places. What has used up its attempts needs no
+   * owner: nobody will be given it.
    *
    * @param visibleEnd - one past the last message that may be seen
    */
-  next(visibleEnd: number, nowMs: number): NextRange | undefined {
-    if (this.owner === 0 || this.foreignLeases > 0) return undefined;
+  next(visibleEnd: number, nowMs: number, attemptsMax: number): NextRange | undefined {
     const retry = this.retries.peek(nowMs);
+    const isUsedUp = retry !== undefined && retry.attempt > attemptsMax;
+    if (!isUsedUp && (this.owner === 0 || this.foreignLeases > 0)) return undefined;
     if (retry !== undefined)
       return {
         start: retry.start,

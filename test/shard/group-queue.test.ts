@@ -6,6 +6,7 @@ import { GROUP_QUEUE_LEASES_MAX } from '../../src/base/limits.ts';
 import { GroupQueue } from '../../src/shard/group-queue.ts';
 
 const MESSAGES = 30;
+const ATTEMPTS = 1000;
 type Model = { state: 'new' | 'leased' | 'retry' | 'settled'; lease: number; dueAtMs: number };
 
 const step = fc.oneof(
@@ -52,7 +53,7 @@ test('every message is delivered until it is settled, never by two owners at a t
             leases.delete(lease.id);
           }
         } else if (one.kind === 'deliver') {
-          const range = queue.next(MESSAGES, nowMs);
+          const range = queue.next(MESSAGES, nowMs, ATTEMPTS);
           if (range === undefined) continue;
           const foreign = [...leases.values()].some(
             (lease) => lease.owner !== queue.owner && open(model, lease, leases),
@@ -141,12 +142,24 @@ test('no more leases are given than are kept, however small the batches; an ack 
   const queue = new GroupQueue(1, 1, 0, 0);
   queue.assign(1);
   let given = 0;
-  for (let range = queue.next(messages, 0); range !== undefined; range = queue.next(messages, 0)) {
+  for (
+    let range = queue.next(messages, 0, ATTEMPTS);
+    range !== undefined;
+    range = queue.next(messages, 0, ATTEMPTS)
+  ) {
     given += 1;
     queue.lease(given, range, 1, 1000);
   }
   assert.equal(given, GROUP_QUEUE_LEASES_MAX);
   queue.close(1, 0, 1);
   queue.settle(0, 1);
-  assert.equal(queue.next(messages, 0)?.start, GROUP_QUEUE_LEASES_MAX);
+  assert.equal(queue.next(messages, 0, ATTEMPTS)?.start, GROUP_QUEUE_LEASES_MAX);
+});
+
+test('what has used up its attempts leaves the queue although the group has no member', () => {
+  const queue = new GroupQueue(1, 1, 0, 0);
+  queue.retry({ start: 0, end: 2, attempt: 4, dueAtMs: 0, reason: 'refused' }, 0);
+  assert.equal(queue.next(9, 0, 4), undefined);
+  const range = queue.next(9, 0, 3);
+  assert.deepEqual(range, { start: 0, end: 2, attempt: 4, isRetry: true, reason: 'refused' });
 });
