@@ -29,8 +29,14 @@ export type PutGroup = {
 /** A JSON object of the broker, as docs/PROTOCOL.md, section 4, describes it. */
 export type AdminAnswer = { readonly [name: string]: JsonValue };
 
-/** How to stop waiting for an operator's request. */
-export type AdminOptions = { readonly signal?: AbortSignal };
+/** How long to wait for the answer to an operator's request. */
+export type AdminOptions = {
+  readonly signal?: AbortSignal;
+  /** Milliseconds until TIMEOUT; default 30,000. The request may have been carried out all the same. */
+  readonly timeoutMs?: number;
+};
+
+const TIMEOUT_MS_DEFAULT = 30_000;
 
 const part = encodeURIComponent;
 
@@ -135,6 +141,10 @@ export class AdminClient {
     options: AdminOptions | undefined,
   ): Promise<AdminAnswer> {
     const url = this.#baseUrl() + path;
+    const timeoutMs = options?.timeoutMs ?? TIMEOUT_MS_DEFAULT;
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const signal =
+      options?.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
     let response: Response;
     let text: string;
     try {
@@ -145,11 +155,16 @@ export class AdminClient {
           ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        ...(options?.signal === undefined ? {} : { signal: options.signal }),
+        signal,
       });
       text = await response.text();
     } catch (error) {
       if (options?.signal?.aborted === true) throw options.signal.reason;
+      if (timeout.aborted)
+        throw new SluiceError(
+          'TIMEOUT',
+          `${method} ${url} was not answered within ${timeoutMs} ms`,
+        );
       throw new SluiceError('DISCONNECTED', `${method} ${url} failed`, { cause: error });
     }
     let value: unknown;
