@@ -2,7 +2,7 @@
  * The simulated runs of `npm test`: seeds in four files, so that both cores and the runner's time are used well. Even seeds
  * have messages of one size, odd ones of all sizes; each seed decides between SYNC_FLUSH and ASYNC_FLUSH by itself.
  *
- *   SEEDS=50000 FIRST=10001 npm test -- simulation/seeds        a long run
+ *   SEEDS=50000 FIRST=10001 npm test -- simulation/seeds --test-timeout=36000000        a long run
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
