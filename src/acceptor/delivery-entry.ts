@@ -18,6 +18,8 @@ export type DeliveryEntry = {
   readonly leaseId: number;
   readonly leaseMs: number;
   readonly topicId: number;
+  /** Number of the last return of this queue that the shard had been told of. */
+  readonly returnsKnown: number;
   /** Monotonic time at which it arrived: what remains of the lease counts from here. */
   readonly arrivedAtMs: number;
   /** The stored batch, once it was read from its file. */
@@ -44,6 +46,7 @@ export function readDelivery(
     leaseId: getU64(view, at + layout.DELIVER_LEASE),
     leaseMs: view.getUint32(at + layout.DELIVER_LEASE_MS, true),
     topicId: view.getUint32(at + layout.DELIVER_TOPIC_ID, true),
+    returnsKnown: view.getUint32(at + layout.DELIVER_RETURNS_KNOWN, true),
     arrivedAtMs: nowMs,
     stored: undefined,
   };

@@ -56,12 +56,18 @@ export class HandOver {
       ledger.refuse(entry.shard);
       return;
     }
+    const start = entry.baseOffset + entry.firstIndex;
+    if (subscription.returned.mustFollow(entry.queueId, start, entry.returnsKnown)) {
+      this.giveBack(subscription, entry, 0);
+      return;
+    }
     this.skipped = [];
     const records =
       subscription.sink.kind === 'binary'
         ? this.handFrame(subscription, entry, stored, leaseMs)
         : this.handMessages(subscription, entry, stored);
     this.settleSkipped(subscription, entry);
+    subscription.returned.seen(entry.queueId, start, start + records);
     if (records < entry.count) this.giveBack(subscription, entry, records);
     ledger.balance(entry.shard);
   }
@@ -73,13 +79,27 @@ export class HandOver {
     this.parts.counters.messagesReleased += count;
     // Stopped first: what is given back must not come again at once.
     subscription.ledger.refuse(entry.shard);
-    this.settle(subscription, entry, SETTLE_RELEASE, [rangeOf(entry, first, count)]);
+    this.release(subscription, entry, first, count);
   }
 
   /** One message that had been handed over goes back. */
   giveBackOne(subscription: Subscription, entry: DeliveryEntry, queueOffset: number): void {
     this.parts.counters.messagesReleased += 1;
-    this.settle(subscription, entry, SETTLE_RELEASE, [rangeOf(entry, queueOffset, 1)]);
+    this.release(subscription, entry, queueOffset, 1);
+  }
+
+  private release(
+    subscription: Subscription,
+    entry: DeliveryEntry,
+    first: number,
+    count: number,
+  ): void {
+    const number = subscription.returned.add(entry.queueId, first, first + count);
+    this.settle(subscription, entry, {
+      action: SETTLE_RELEASE,
+      ranges: [rangeOf(entry, first, count)],
+      argument: number,
+    });
   }
 
   /** None of a delivery could be read: counts as a failed attempt, so that it ends in the dead letters. */
@@ -87,7 +107,12 @@ export class HandOver {
     const first = entry.baseOffset + entry.firstIndex;
     subscription.ledger.arrived(entry.shard, entry.count);
     subscription.ledger.refuse(entry.shard);
-    this.settle(subscription, entry, SETTLE_NACK, [rangeOf(entry, first, entry.count)], reason);
+    this.settle(subscription, entry, {
+      action: SETTLE_NACK,
+      ranges: [rangeOf(entry, first, entry.count)],
+      argument: SETTLE_DELAY_DEFAULT,
+      reason,
+    });
   }
 
   /** @returns records dealt with, those that the filter leaves out included */
@@ -171,17 +196,22 @@ export class HandOver {
   }
 
   private settleSkipped(subscription: Subscription, entry: DeliveryEntry): void {
-    if (this.skipped.length > 0) this.settle(subscription, entry, SETTLE_ACK, this.skipped);
+    if (this.skipped.length === 0) return;
+    this.settle(subscription, entry, { action: SETTLE_ACK, ranges: this.skipped, argument: 0 });
   }
 
   /** Tells the shard without asking for an answer. */
   private settle(
     subscription: Subscription,
     entry: DeliveryEntry,
-    action: number,
-    ranges: readonly SettleRange[],
-    reason = '',
+    what: {
+      readonly action: number;
+      readonly ranges: readonly SettleRange[];
+      readonly argument: number;
+      readonly reason?: string;
+    },
   ): void {
+    const { action, ranges, argument, reason = '' } = what;
     const link = this.parts.links.get(entry.shard);
     const rangesMax = link.settleRangesMax;
     for (let from = 0; from < ranges.length; from += rangesMax) {
@@ -191,7 +221,7 @@ export class HandOver {
         groupId: subscription.group.groupId,
         topicId: entry.topicId,
         action,
-        argument: action === SETTLE_NACK ? SETTLE_DELAY_DEFAULT : 0,
+        argument,
         ranges: ranges.slice(from, from + rangesMax),
         reason: encoder.encode(reason),
       });

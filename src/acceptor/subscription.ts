@@ -2,6 +2,7 @@
 import type { GroupRecord, StartPoint, TopicRecord } from '../protocol/shard-control.ts';
 import type { CreditLedger } from './credit-ledger.ts';
 import type { DeliveryEntry } from './delivery-entry.ts';
+import type { ReturnedRanges } from './returned-ranges.ts';
 import type { Session } from './session.ts';
 
 /** Takes messages as JSON text: an HTTP poll. */
@@ -33,6 +34,7 @@ export type Subscription = {
   readonly member: string;
   readonly sink: Sink;
   readonly ledger: CreditLedger;
+  readonly returned: ReturnedRanges;
   /** Shards that have been told of it, by number. */
   readonly attachedTo: Set<number>;
   /** Deliveries that must be read from files, and those behind them, in order. */

@@ -13,6 +13,7 @@ import type {
 import { shardOf } from '../protocol/shard-control.ts';
 import { CreditLedger } from './credit-ledger.ts';
 import { GroupRegistry } from './group-registry.ts';
+import { ReturnedRanges } from './returned-ranges.ts';
 import type { Session } from './session.ts';
 import type { ShardLink } from './shard-link.ts';
 import type { ShardLinks } from './shard-links.ts';
@@ -101,6 +102,7 @@ export class Subscriptions {
         this.links.get(shard).flow(number, action, credit),
       ),
       attachedTo: new Set(),
+      returned: new ReturnedRanges(),
       cold: [],
       coldReading: 0,
       state: 'attaching',

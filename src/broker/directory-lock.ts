@@ -46,7 +46,11 @@ function createLock(path: string): boolean {
 
 function readHolder(path: string): Holder | undefined {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Holder;
+    const holder = JSON.parse(readFileSync(path, 'utf8')) as Partial<Holder> | null;
+    const { pid, startedAt } = holder ?? {};
+    // No process has a number below 1; to the system, 0 and less mean groups of them.
+    const isHolder = Number.isSafeInteger(pid) && Number(pid) > 0 && typeof startedAt === 'string';
+    return isHolder ? (holder as Holder) : undefined;
   } catch {
     // Empty or torn: its writer died between creating and writing it.
     return undefined;

@@ -23,19 +23,22 @@ export function parseProperties(text: string): readonly Property[] {
     const line = index + 1;
     let logical = (lines[index] ?? '').replace(/^[ \t\f]+/, '');
     if (logical === '' || logical.startsWith('#') || logical.startsWith('!')) continue;
+    const parts: string[] = [];
     while (continues(logical)) {
       index += 1;
-      logical = logical.slice(0, -1) + (lines[index] ?? '').replace(/^[ \t\f]+/, '');
+      parts.push(logical.slice(0, -1));
+      logical = (lines[index] ?? '').replace(/^[ \t\f]+/, '');
     }
-    found.push({ ...splitEntry(logical), line });
+    found.push({ ...splitEntry(parts.join('') + logical), line });
   }
   return found;
 }
 
 /** An odd number of backslashes at the end: the last one is not escaped itself. */
 function continues(line: string): boolean {
-  const [slashes = ''] = /\\*$/.exec(line) ?? [];
-  return slashes.length % 2 === 1;
+  let slashes = 0;
+  while (line[line.length - 1 - slashes] === '\\') slashes += 1;
+  return slashes % 2 === 1;
 }
 
 function splitEntry(line: string): { key: string; value: string } {

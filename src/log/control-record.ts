@@ -11,6 +11,7 @@
 import { invariant } from '../base/assert.ts';
 import { getU64, setU64 } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32-native.ts';
+import { SluiceError } from '../base/errors.ts';
 import { alignUp, KIB } from '../base/units.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import { readText } from '../protocol/batch/text-bytes.ts';
@@ -202,7 +203,12 @@ export type ControlVisitor = {
   retry(groupId: number, topicId: number, queueId: number, range: RetryRange): void;
 };
 
-/** Walks a control payload whose checksum was verified; stops at what it does not understand. */
+/**
+ * Walks a control payload whose checksum was verified; stops at what it does not understand.
+ *
+ * @throws RECORD_CORRUPT when a record of metadata is not JSON: then what wrote it was wrong, and to pass it over would
+ * lose topics or groups
+ */
 export function readControl(
   bytes: Uint8Array,
   view: DataView,
@@ -216,12 +222,23 @@ export function readControl(
     const type = view.getUint16(record + 4, true);
     if (length < RECORD_HEADER_BYTES || record + length > end) return;
     if (type === CONTROL_METADATA) {
+      if (length < METADATA_AT) return;
       const jsonBytes = view.getUint32(record + 8, true);
       if (jsonBytes > length - METADATA_AT) return;
       const jsonAt = record + METADATA_AT;
-      visitor.metadata(JSON.parse(readText(bytes, jsonAt, jsonAt + jsonBytes)));
+      visitor.metadata(parseMetadata(readText(bytes, jsonAt, jsonAt + jsonBytes)));
     } else if (!readRanges(view, record, length, type, visitor)) return;
     record += length;
+  }
+}
+
+function parseMetadata(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (cause) {
+    throw new SluiceError('RECORD_CORRUPT', 'a control record holds metadata that is not JSON', {
+      cause,
+    });
   }
 }
 

@@ -84,8 +84,17 @@ function readOne(storage: Storage, position: number): unknown {
     if (view.getUint32(4, true) !== crc32(bytes, 8, bytes.length)) return undefined;
     if (getU64(view, 8) !== position || view.getUint32(20, true) !== VERSION) return undefined;
     if (view.getUint32(16, true) !== bytes.length - HEADER_BYTES) return undefined;
-    return JSON.parse(new TextDecoder().decode(bytes.subarray(HEADER_BYTES)));
+    return parseState(new TextDecoder().decode(bytes.subarray(HEADER_BYTES)));
   } finally {
     file.close();
+  }
+}
+
+/** Undefined when it is not JSON although its checksum is right: as good as damaged, and the log has it all. */
+function parseState(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
   }
 }

@@ -20,7 +20,7 @@ export const SETTLE_CORRELATION = 4; // u32
 export const SETTLE_GROUP_ID = 8; // u32
 export const SETTLE_TOPIC_ID = 12; // u32
 export const SETTLE_ACTION = 16; // u32, SETTLE_ACK …
-export const SETTLE_ARGUMENT = 20; // u32, nack: delay in ms or SETTLE_DELAY_DEFAULT; extend: lease in ms
+export const SETTLE_ARGUMENT = 20; // u32, nack: delay in ms or SETTLE_DELAY_DEFAULT; extend: lease in ms; release: its number
 export const SETTLE_RANGE_COUNT = 24; // u32
 export const SETTLE_REASON_BYTES = 28; // u32, a nack's reason in UTF-8 after the ranges
 export const SETTLE_RANGES = 32;
@@ -104,7 +104,10 @@ export const DELIVER_BASE_OFFSET = 32; // u64, of the batch
 export const DELIVER_LEASE = 40; // u64
 export const DELIVER_LEASE_MS = 48; // u32
 export const DELIVER_TOPIC_ID = 52; // u32
-export const DELIVER_BYTES = 56;
+/** The last SETTLE_RELEASE of this queue that the shard had carried out for its owner: that request's argument. */
+export const DELIVER_RETURNS_KNOWN = 56; // u32
+export const DELIVER_RESERVED = 60; // u32
+export const DELIVER_BYTES = 64;
 /** Set when the extent is no longer in the tail's memory and must be read from the segment file. */
 export const EXTENT_COLD = 1;
 

@@ -108,7 +108,12 @@ export class DeliverPath {
     extent.firstIndex = range.start - entry.baseOffset;
     extent.count = count;
     extent.isCold = entry.position < this.context.log.hotStart;
-    const lease = { id: this.nextLeaseId, attempt: range.attempt, leaseMs: subscription.leaseMs };
+    const lease = {
+      id: this.nextLeaseId,
+      attempt: range.attempt,
+      leaseMs: subscription.leaseMs,
+      returnsKnown: one.returnsKnown,
+    };
     const port = this.context.ports[subscription.port];
     if (
       port === undefined ||

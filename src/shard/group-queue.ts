@@ -42,6 +42,8 @@ export class GroupQueue {
   cursor: number;
   /** Subscription that the queue is assigned to; 0 for none. Set by `assign`. */
   owner = 0;
+  /** Number of the owner's last return: told with each delivery, so that it knows which were sent before. */
+  returnsKnown = 0;
   /** Leases of subscriptions that had the queue before. */
   private foreignLeases = 0;
   /** Retried runs above the cursor of a state that was rebuilt: not to be delivered a second time as new. */
@@ -96,6 +98,7 @@ export class GroupQueue {
 
   /** Gives the queue to a subscription, or to nobody (0). */
   assign(subscription: number): void {
+    if (this.owner !== subscription) this.returnsKnown = 0;
     this.owner = subscription;
     this.foreignLeases = 0;
     for (const lease of this.leases.values())
@@ -162,6 +165,11 @@ export class GroupQueue {
     }
     if (lease.openCount === 0) this.forget(lease);
     return { parts, attempt: lease.attempt };
+  }
+
+  /** The owner gives back what is on this lease; others' returns have numbers of their own. */
+  noteReturn(leaseId: number, number: number): void {
+    if (this.leases.get(leaseId)?.subscription === this.owner) this.returnsKnown = number;
   }
 
   /** Marks [start, end) as done for good. */

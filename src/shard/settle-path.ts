@@ -69,6 +69,7 @@ export class SettlePath {
     if (one === undefined || end <= start) return false;
     if (action === envelope.SETTLE_EXTEND)
       return one.extend(leaseId, start, end, clock.monotonicMs() + argument);
+    if (action === envelope.SETTLE_RELEASE) one.noteReturn(leaseId, argument);
     const { parts, attempt } = one.close(leaseId, start, end);
     if (parts.length === 0) return false;
     if (action === envelope.SETTLE_ACK)

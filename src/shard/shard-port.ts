@@ -151,7 +151,7 @@ export class ShardPort {
     topicId: number,
     queueId: number,
     extent: Extent,
-    lease: { id: number; attempt: number; leaseMs: number },
+    lease: { id: number; attempt: number; leaseMs: number; returnsKnown: number },
   ): boolean {
     const at = this.replies.claim(envelope.REPLY_DELIVER, envelope.DELIVER_BYTES);
     if (at === RING_FULL) return false;
@@ -168,6 +168,8 @@ export class ShardPort {
     setU64(view, at + envelope.DELIVER_LEASE, lease.id);
     view.setUint32(at + envelope.DELIVER_LEASE_MS, lease.leaseMs, true);
     view.setUint32(at + envelope.DELIVER_TOPIC_ID, topicId, true);
+    view.setUint32(at + envelope.DELIVER_RETURNS_KNOWN, lease.returnsKnown, true);
+    view.setUint32(at + envelope.DELIVER_RESERVED, 0, true);
     if (!extent.isCold) this.markLease(extent);
     return true;
   }

@@ -126,6 +126,8 @@ test('a lock of a dead process, of a number given out anew, or half written is t
     '',
     '{"pid":',
     'null',
+    JSON.stringify({ pid: 0, startedAt: '' }),
+    JSON.stringify({ pid: -1, startedAt: '' }),
   ]) {
     writeFileSync(lock, content);
     const release = takeLock(path);

@@ -43,3 +43,10 @@ test('each entry knows the line on which it begins', () => {
   const lines = parseProperties('\na=1\\\n2\n# x\nb=3').map(({ line }) => line);
   assert.deepEqual(lines, [2, 5]);
 });
+
+test('a hundred thousand continued lines, or backslashes, are read in a moment', () => {
+  const lines = 100_000;
+  assert.deepEqual(read(`a=1${'\\\n2'.repeat(lines)}`), [['a', `1${'2'.repeat(lines)}`]]);
+  const slashes = '\\'.repeat(lines);
+  assert.deepEqual(read(`a=${slashes}b`), [['a', `${'\\'.repeat(lines / 2)}b`]]);
+});

@@ -4,10 +4,17 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { PARK_WORD_BYTES, ParkWord } from '../../src/agent/park-word.ts';
+import { getU64 } from '../../src/base/bytes.ts';
+import { TailWindow } from '../../src/log/tail-window.ts';
 import { CELL_BYTES, PositionCell } from '../../src/memory/position-cell.ts';
+import * as envelope from '../../src/protocol/envelope-layout.ts';
 import { RingConsumer } from '../../src/ring/ring-consumer.ts';
 import { ringBytes } from '../../src/ring/ring-layout.ts';
-import { type RaceTask, raceRecordLength } from '../../src/testing/race-worker.ts';
+import {
+  RACE_BATCH_BYTES,
+  type RaceTask,
+  raceRecordLength,
+} from '../../src/testing/race-worker.ts';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 1);
 
@@ -81,5 +88,28 @@ test('no wake-up is lost between looking for work and going to sleep', async () 
     longestMs < 4000,
     `a wake-up took ${longestMs} ms: it was lost and the timeout saved it`,
   );
+  if (worker.threadId !== -1) await once(worker, 'exit');
+});
+
+test('a slot of the tail is not written anew while somebody reads it', async () => {
+  const capacity = 4096;
+  const rounds = 15_000 * ROUNDS;
+  const ring = new SharedArrayBuffer(ringBytes(capacity));
+  const tail = new SharedArrayBuffer(32 * RACE_BATCH_BYTES);
+  const window = new TailWindow(tail);
+  const consumer = new RingConsumer(ring, 0, capacity);
+  const worker = start({ kind: 'leases', ring, capacity, tail, rounds });
+  let next = 0;
+  while (next < rounds) {
+    const handled = consumer.read((_type, at) => {
+      assert.equal(getU64(consumer.view, at + envelope.DELIVER_BASE_OFFSET), next);
+      const position = getU64(consumer.view, at + envelope.DELIVER_POSITION);
+      for (const byte of window.at(position, RACE_BATCH_BYTES))
+        if (byte !== (next & 0xff)) assert.fail(`batch ${next} was overwritten by ${byte}`);
+      next += 1;
+      return true;
+    }, 20);
+    if (handled === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
   if (worker.threadId !== -1) await once(worker, 'exit');
 });

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { crc32 as portableCrc32 } from '../../../src/base/crc32.ts';
@@ -16,7 +14,6 @@ import { checkBatch } from '../../../src/protocol/batch/batch-check.ts';
 import * as layout from '../../../src/protocol/batch/batch-layout.ts';
 import { BatchReader } from '../../../src/protocol/batch/batch-reader.ts';
 import { textBytes } from '../../../src/protocol/batch/text-bytes.ts';
-import { projectRoot } from '../../../src/testing/source-tree.ts';
 
 const BYTES_MAX = 1 << 20;
 
@@ -133,27 +130,6 @@ test('a batch whose checksum is right and whose inside is hostile is refused, wh
     }
     assert.ok(end <= bytes.length);
   }
-});
-
-test('the bytes of a batch are those of version 1', () => {
-  const path = join(projectRoot(), 'test/golden/batch/batch-v1.bin');
-  const bytes = build(
-    [
-      {
-        body: 'hello',
-        bodyKind: layout.BODY_TEXT,
-        key: 'order-17',
-        tag: 'created',
-        properties: { shop: '7' },
-      },
-      { body: new Uint8Array([0, 1, 255]), bodyKind: layout.BODY_BYTES },
-    ],
-    'tab-1',
-    40,
-    2,
-  );
-  if (process.env['GOLDEN'] === 'write') writeFileSync(path, bytes);
-  assert.deepEqual(bytes, new Uint8Array(readFileSync(path)));
 });
 
 test('the portable checksum and the native one are the same', () => {

@@ -1,0 +1,134 @@
+/** What the log writes, made by the production encoders from fixed values: one sample of everything that is stored. */
+import { crc32 } from '../base/crc32-native.ts';
+import { CheckpointWriter } from '../log/checkpoint.ts';
+import { ControlWriter } from '../log/control-record.ts';
+import { CHECKPOINT_NAME, indexName } from '../log/file-names.ts';
+import { IndexBuilder } from '../log/index-file.ts';
+import { MemoryStorage } from '../log/memory-storage.ts';
+import { encodeSnapshot } from '../log/snapshot.ts';
+import type { Storage } from '../log/storage.ts';
+import { type StoredFields, writeStoredHeader } from '../log/stored-header.ts';
+import { BatchBuilder, type RecordInput, recordBytes } from '../protocol/batch/batch-builder.ts';
+import * as layout from '../protocol/batch/batch-layout.ts';
+import type { GoldenSamples } from './golden.ts';
+
+const STORAGE_BYTES = 1 << 24;
+const BATCH_BYTES_MAX = 1 << 20;
+/** When the samples were born and stored, in ms since 1970. */
+export const SAMPLE_BORN_AT_MS = 1_700_000_000_000;
+export const SAMPLE_STORED_AT_MS = 1_700_000_000_123;
+
+/** Position, queue offset and flushed position of the stored samples: two of them above 32 bits. */
+export const SAMPLE_PLACE = {
+  position: 0x1_2345_6780,
+  baseOffset: 0x2_0000_0007,
+  flushed: 0x1_2345_0000,
+  epoch: 3,
+  topicId: 9,
+  queueId: 5,
+} as const;
+
+export const SAMPLE_STATE = { topics: [{ topicId: 9, topic: 'orders' }], note: 'grüße' } as const;
+
+/** Two messages of a producer: one has everything, one nothing but bytes. */
+export function sampleBatch(): Uint8Array {
+  const builder = new BatchBuilder(64, 'tab-1', 0, crc32);
+  const records: readonly RecordInput[] = [
+    {
+      body: 'hello',
+      bodyKind: layout.BODY_TEXT,
+      key: 'order-17',
+      tag: 'created',
+      properties: { shop: '7' },
+    },
+    { body: new Uint8Array([0, 1, 255]), bodyKind: layout.BODY_BYTES },
+  ];
+  for (const record of records)
+    builder.append(record, recordBytes(record), BATCH_BYTES_MAX, SAMPLE_BORN_AT_MS);
+  return builder.finish(40, 2).slice();
+}
+
+/** One record of each kind that is no message. */
+export function sampleControl(): Uint8Array {
+  const writer = new ControlWriter();
+  writer.metadata({ put: 'topic', topic: { topicId: 9, topic: 'orders', queues: 8 } });
+  writer.settled(4, 9, 5, [
+    { start: 0x2_0000_0007, count: 2 },
+    { start: 0x2_0000_0010, count: 1 },
+  ]);
+  writer.retry(4, 9, 5, [{ start: 12, count: 3, attempt: 2, dueAtMs: SAMPLE_STORED_AT_MS + 1000 }]);
+  return writer.finish().slice();
+}
+
+/** A payload behind the broker's header, as it stands in a segment. */
+export function storedBatch(
+  kind: StoredFields['kind'],
+  payload: Uint8Array,
+  place: Partial<StoredFields> = {},
+): Uint8Array {
+  const bytes = new Uint8Array(layout.STORED_HEADER_BYTES + payload.length);
+  bytes.set(payload, layout.STORED_HEADER_BYTES);
+  const view = new DataView(bytes.buffer);
+  const isPadding = kind === layout.KIND_PADDING;
+  writeStoredHeader(bytes, view, 0, {
+    ...SAMPLE_PLACE,
+    kind,
+    bytes: bytes.length,
+    storedAtMs: SAMPLE_STORED_AT_MS,
+    payloadCrc: isPadding ? 0 : new DataView(payload.buffer).getUint32(layout.BATCH_CRC, true),
+    ...place,
+  });
+  return bytes;
+}
+
+/** The bytes of one file. */
+export function fileBytes(storage: Storage, name: string): Uint8Array {
+  const file = storage.open(name, false);
+  const bytes = new Uint8Array(file.size());
+  file.read(bytes, 0);
+  file.close();
+  return bytes;
+}
+
+export function emptyStorage(): Storage {
+  return new MemoryStorage(STORAGE_BYTES);
+}
+
+/** A file with these bytes, whatever was there. */
+export function putFile(storage: Storage, name: string, bytes: Uint8Array): void {
+  if (storage.exists(name)) storage.remove(name);
+  const file = storage.open(name, true);
+  file.write(bytes, 0);
+  file.close();
+}
+
+function checkpointFile(): Uint8Array {
+  const storage = emptyStorage();
+  const writer = new CheckpointWriter(storage, SAMPLE_PLACE.epoch);
+  writer.write(SAMPLE_PLACE.flushed);
+  writer.write(SAMPLE_PLACE.position);
+  writer.close();
+  return fileBytes(storage, CHECKPOINT_NAME);
+}
+
+function indexFile(): Uint8Array {
+  const storage = emptyStorage();
+  const builder = new IndexBuilder();
+  const stored = storedBatch(layout.KIND_DATA, sampleBatch());
+  builder.add(stored, new DataView(stored.buffer), 0);
+  builder.write(storage, 3);
+  return fileBytes(storage, indexName(3));
+}
+
+/** All of them, by the names of their golden files. */
+export function logSamples(): GoldenSamples {
+  return {
+    'batch/batch-v1.bin': sampleBatch(),
+    'log/stored-data-v1.bin': storedBatch(layout.KIND_DATA, sampleBatch()),
+    'log/stored-control-v1.bin': storedBatch(layout.KIND_CONTROL, sampleControl()),
+    'log/stored-padding-v1.bin': storedBatch(layout.KIND_PADDING, new Uint8Array(64)),
+    'log/snapshot-v2.bin': encodeSnapshot(SAMPLE_PLACE.position, SAMPLE_STATE),
+    'log/checkpoint-v1.bin': checkpointFile(),
+    'log/index-v1.bin': indexFile(),
+  };
+}
