@@ -26,6 +26,8 @@ export const BATCH_RECORDS_MAX = 65_535;
 export const SEND_MESSAGES_MAX = 10_000;
 /** Bytes of one WebSocket frame: a batch and the frame's own header. */
 export const FRAME_BYTES_MAX: number = BATCH_BYTES_MAX + 4 * KIB;
+/** Arrays and objects within each other in JSON from outside: more takes the parser seconds. */
+export const JSON_DEPTH_MAX = 1000;
 /** Bytes of one HTTP body. */
 export const HTTP_BODY_BYTES_MAX: number = 8 * MIB;
 /** Bytes that a connection may make the broker hold before it has authenticated. */

@@ -1,7 +1,7 @@
 /** Every way in which a JSON frame can be wrong: the code, what the message names, and that the connection stays. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PROTOCOL_STRIKES_MAX } from '../../src/base/limits.ts';
+import { JSON_DEPTH_MAX, PROTOCOL_STRIKES_MAX } from '../../src/base/limits.ts';
 import { AcceptorRig } from '../../src/testing/acceptor-rig.ts';
 import { BAD_REQUESTS } from '../../src/testing/bad-requests.ts';
 
@@ -54,19 +54,21 @@ test('the id of a request comes back as it was, and a frame without one gets non
   assert.equal(client.answers.pop()?.['id'], null);
 });
 
-test('a body that is nested beyond reason is refused, or comes back as it was', async () => {
+test('what is nested beyond reason is refused before it is parsed; brackets in strings are none', async () => {
   const rig = await AcceptorRig.start({ ringBytes: 4 * 1024 * 1024 });
   const client = rig.connect();
   const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
-  for (const levels of [100, 5000, 400_000]) {
-    rig.acceptor.text(
-      client,
-      `{"op":"send","id":${levels},"topic":"deep","queueId":0,"body":${deep(levels)}}`,
-    );
+  const sendBody = async (body: string): Promise<Record<string, unknown> | undefined> => {
+    rig.acceptor.text(client, `{"op":"send","id":1,"topic":"deep","queueId":0,"body":${body}}`);
     await rig.settle();
-    const answer = client.answers.pop();
-    assert.equal(answer?.['id'], levels);
-    if (answer?.op === 'error') assert.equal(answer['code'], 'INVALID_ARGUMENT');
+    return client.answers.pop();
+  };
+  assert.equal((await sendBody(deep(JSON_DEPTH_MAX - 1)))?.['op'], 'sent');
+  assert.equal((await sendBody(JSON.stringify(`\\"${deep(5000)}`)))?.['op'], 'sent');
+  for (const levels of [5000, 400_000]) {
+    const answer = await sendBody(deep(levels));
+    assert.deepEqual([answer?.['code'], answer?.['id']], ['BAD_FRAME', null]);
+    assert.match(String(answer?.['message']), /nested deeper than 1000 levels/);
   }
   assert.equal((await rig.ask(client, { op: 'ping' })).op, 'pong');
 });

@@ -23,6 +23,7 @@ import { parseFilter, parseStartPoint } from './consume-fields.ts';
 import { FieldReader, type Fields, isFields, shown } from './field-reader.ts';
 import { readProducer } from './json-codec.ts';
 import { readMessage } from './message-codec.ts';
+import { DEEPER_THAN_MAX, parseJson } from './parse-json.ts';
 
 /** Headers with names in lower case. */
 export type Headers = ReadonlyMap<string, string>;
@@ -80,17 +81,16 @@ export function bodyText(body: Uint8Array): string {
 
 /** A JSON object as body; an empty body is an empty object. @throws BAD_FRAME */
 export function bodyFields(body: Uint8Array): Fields {
-  const value = body.length === 0 ? {} : parseJson(bodyText(body), 'the body');
+  const value = body.length === 0 ? {} : jsonOf(bodyText(body), 'the body');
   if (isFields(value)) return value;
   throw new SluiceError('BAD_FRAME', `the body is ${shown(value)}, not a JSON object`);
 }
 
-function parseJson(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new SluiceError('BAD_FRAME', `${what} ${shown(text)} is not JSON`);
-  }
+function jsonOf(text: string, what: string): unknown {
+  const parsed = parseJson(text);
+  if (parsed.verdict === 'ok') return parsed.value;
+  const why = parsed.verdict === 'too-deep' ? DEEPER_THAN_MAX : 'is not JSON';
+  throw new SluiceError('BAD_FRAME', `${what} ${shown(text)} ${why}`);
 }
 
 /** `POST /v1/topics/{topic}/messages`. @throws INVALID_ARGUMENT, BAD_FRAME */
@@ -119,7 +119,7 @@ function decodePostRecords(headers: Headers, body: Uint8Array): readonly RecordI
   const [type = '', ...parameters] = (headers.get('content-type') ?? '').toLowerCase().split(';');
   switch (type.trim()) {
     case 'application/json': {
-      const value = parseJson(bodyText(body), 'the body');
+      const value = jsonOf(bodyText(body), 'the body');
       if (!Array.isArray(value)) return [readMessage(value, 'the body')];
       checkCount(value.length);
       return value.map((message, index) => readMessage(message, `the body[${index}]`));
@@ -131,7 +131,7 @@ function decodePostRecords(headers: Headers, body: Uint8Array): readonly RecordI
         if (line.trim() === '') continue;
         checkCount(records.length + 1);
         const where = `line ${index + 1}`;
-        records.push(readMessage(parseJson(line, where), where));
+        records.push(readMessage(jsonOf(line, where), where));
       }
       checkCount(records.length);
       return records;

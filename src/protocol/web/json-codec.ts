@@ -28,6 +28,7 @@ import { closestWord } from './did-you-mean.ts';
 import { FieldReader, type Fields, isFields, shown } from './field-reader.ts';
 import { readMessage, readMessageFields } from './message-codec.ts';
 import { MESSAGE_FIELDS, REQUEST_FIELDS, type RequestOp } from './messages.ts';
+import { DEEPER_THAN_MAX, parseJson } from './parse-json.ts';
 
 const U32_MAX = 0xffff_ffff;
 const CREDIT_DEFAULT = 100;
@@ -41,15 +42,15 @@ export type DecodedRequest =
 
 /** Decodes one text frame. Never throws. */
 export function decodeJsonFrame(text: string): DecodedRequest {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    const refusal = new SluiceError('BAD_FRAME', `the text frame ${shown(text)} is not JSON`, {
+  const parsed = parseJson(text);
+  if (parsed.verdict !== 'ok') {
+    const what = parsed.verdict === 'too-deep' ? DEEPER_THAN_MAX : 'is not JSON';
+    const refusal = new SluiceError('BAD_FRAME', `the text frame ${shown(text)} ${what}`, {
       hint: 'Send one JSON object a text frame, such as {"op":"ping","id":1}.',
     });
     return { id: null, refusal };
   }
+  const { value } = parsed;
   if (!isFields(value)) {
     const refusal = new SluiceError('BAD_FRAME', `the frame is ${shown(value)}, not a JSON object`);
     return { id: null, refusal };

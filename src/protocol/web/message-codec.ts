@@ -12,6 +12,7 @@ import type { BatchReader } from '../batch/batch-reader.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 import { FieldReader, type Fields, isFields, shown } from './field-reader.ts';
 import { MESSAGE_FIELDS } from './messages.ts';
+import { parseJson } from './parse-json.ts';
 
 const BYTES_FIELD = '$bytes';
 
@@ -94,16 +95,7 @@ function bodyJson(record: BatchReader): string {
   if (record.bodyKind === BODY_JSON) {
     const text = record.bodyText;
     // The text came from a producer: what is not JSON must not break the frame around it.
-    if (isJson(text)) return text;
+    if (parseJson(text).verdict === 'ok') return text;
   }
   return `{"${BYTES_FIELD}":"${encodeBase64(record.body)}"}`;
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
