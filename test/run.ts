@@ -22,8 +22,12 @@ const EXIT_USAGE = 2;
 /** Rounds of each fuzzer when `--fuzz` asks for a long run. */
 const FUZZ_ROUNDS_LONG = 100_000;
 
-/** Folder → the variable that asks for it: a real disk that loses power, Apache RocketMQ itself. */
-const LONG_FOLDERS: Readonly<Record<string, string>> = { 'power/': 'POWER', 'interop/': 'INTEROP' };
+/** Folder → the variable that asks for it: a real disk that loses power, Apache RocketMQ itself, a browser. */
+const LONG_FOLDERS: Readonly<Record<string, string>> = {
+  'power/': 'POWER',
+  'interop/': 'INTEROP',
+  'browser/': 'BROWSER_TESTS',
+};
 
 type Plan = {
   readonly files: readonly string[];

@@ -1,7 +1,7 @@
 /**
  * What brokers ask of a NameServer: register, unregister, say that they live. Synchronous; as nameserver-handlers.ts.
  *
- * @source docs/PROTOCOL.md, section 8; RocketMQ DefaultRequestProcessor
+ * @source docs/PROTOCOL.md, section 7; RocketMQ DefaultRequestProcessor
  */
 import { SluiceError } from '../base/errors.ts';
 import { NAMESRV_BROKERS_MAX, REGISTERED_NAME_MAX } from '../base/limits.ts';

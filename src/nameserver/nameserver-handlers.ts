@@ -2,7 +2,7 @@
  * One function per request that a NameServer answers, and the table of them. Codes and remarks are RocketMQ's where it has
  * them. Synchronous; what is wrong with a request is thrown as INVALID_ARGUMENT and answered as SYSTEM_ERROR with its text.
  *
- * @source docs/PROTOCOL.md, section 8; RocketMQ DefaultRequestProcessor, ClientRequestProcessor
+ * @source docs/PROTOCOL.md, section 7; RocketMQ DefaultRequestProcessor, ClientRequestProcessor
  */
 import { KV_VALUE_LENGTH_MAX, REGISTERED_NAME_MAX } from '../base/limits.ts';
 import { CommandFieldReader } from '../protocol/remoting/field-reader.ts';

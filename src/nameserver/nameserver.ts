@@ -23,7 +23,7 @@ import {
 import { RESPONSE_CODES } from '../protocol/remoting/response-codes.ts';
 import { FRAME_OVERSIZED, FRAME_REFUSED, type FrameRule } from '../transport/frame-cutter.ts';
 import type { TcpConnection, TcpHandler, TcpListener } from '../transport/tcp.ts';
-import { openTcpListener } from '../transport/tcp-listener.ts';
+import { openTcpListener } from '../transport/tcp-open.ts';
 import {
   type NameServerAnswer,
   NameServerCore,

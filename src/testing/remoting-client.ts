@@ -15,7 +15,7 @@ import { encodeRegisterBrokerBody } from '../protocol/remoting/register-broker-c
 import { REQUEST_CODES } from '../protocol/remoting/request-codes.ts';
 import type { TopicConfig } from '../protocol/remoting/topic-config-codec.ts';
 import type { TcpCloseReason, TcpConnection } from '../transport/tcp.ts';
-import { connectTcp } from '../transport/tcp-connect.ts';
+import { connectTcp } from '../transport/tcp-open.ts';
 
 const CONNECT_TIMEOUT_MS = 5000;
 const NEVER_MS = 3_600_000;

@@ -18,6 +18,7 @@ import { REQUEST_CODES } from '../../src/protocol/remoting/request-codes.ts';
 import { decodeTopicRoute } from '../../src/protocol/remoting/route-codec.ts';
 import { temporaryDirectory } from '../../src/testing/cli-run.ts';
 import {
+  type Fetched,
   fetchRocketmq,
   type JavaForm,
   runMqadmin,
@@ -48,6 +49,15 @@ function home(t: TestContext): string {
   return directory.path;
 }
 
+function skipFor(fetched: Fetched): { readonly skip: string | false } {
+  return { skip: 'obstacle' in fetched && fetched.obstacle };
+}
+
+function classPathOf(fetched: Fetched): string {
+  assert.ok('classPath' in fetched);
+  return fetched.classPath;
+}
+
 /** Two masters, one with a slave. */
 async function registerBrokers(client: RemotingClient): Promise<void> {
   const topics = ['orders', 'DefaultCluster'];
@@ -60,13 +70,9 @@ async function registerBrokers(client: RemotingClient): Promise<void> {
 
 for (const version of TOOL_VERSIONS) {
   describe(`mqadmin ${version}`, () => {
+    const tools = fetchRocketmq('rocketmq-tools', version);
     for (const form of FORMS) {
-      it(`understands our NameServer, with ${form} headers`, async (t) => {
-        const tools = fetchRocketmq('rocketmq-tools', version);
-        if ('obstacle' in tools) {
-          t.skip(tools.obstacle);
-          return;
-        }
+      it(`understands our NameServer, with ${form} headers`, skipFor(tools), async (t) => {
         const [nameServer, client] = await start(t);
         await registerBrokers(client);
         const at = `-n ${nameServer.ready.namesrv}`;
@@ -78,7 +84,7 @@ for (const version of TOOL_VERSIONS) {
           ...['topicClusterList -t orders', 'updateNamesrvConfig -k listenPort -v 1'],
         ].map((command) => `${command} ${at}`);
         const [topics, clusters, route, nowhere, , , , config, wiped, , ordered, where, fixed] =
-          await runMqadmin(tools.classPath, commands, home(t), form);
+          await runMqadmin(classPathOf(tools), commands, home(t), form);
         assert.match(topics ?? '', /^orders$/m);
         for (const row of [
           /DefaultCluster +broker-a +0 +127\.0\.0\.1:1 /,
@@ -127,17 +133,13 @@ const BROKERS: readonly {
 ];
 
 describe(`a RocketMQ broker ${BROKER_VERSION}`, () => {
+  const broker = fetchRocketmq('rocketmq-broker', BROKER_VERSION);
   for (const { title, form, settings, options } of BROKERS) {
-    it(`registers, ${title}, and is forgotten with its connection`, async (t) => {
-      const broker = fetchRocketmq('rocketmq-broker', BROKER_VERSION);
-      if ('obstacle' in broker) {
-        t.skip(broker.obstacle);
-        return;
-      }
+    it(`registers, ${title}, and is forgotten with its connection`, skipFor(broker), async (t) => {
       const [nameServer, client] = await start(t, options);
       const [directory, port] = [home(t), await freePort('127.0.0.1')];
       const child = startJavaBroker(
-        broker.classPath,
+        classPathOf(broker),
         {
           ...{ brokerClusterName: 'DefaultCluster', brokerName: 'broker-j', brokerId: '0' },
           ...{ namesrvAddr: nameServer.ready.namesrv, listenPort: String(port) },

@@ -11,8 +11,7 @@ import type {
   TcpListener,
   TcpListenerOptions,
 } from '../../src/transport/tcp.ts';
-import { connectTcp } from '../../src/transport/tcp-connect.ts';
-import { openTcpListener } from '../../src/transport/tcp-listener.ts';
+import { connectTcp, openTcpListener } from '../../src/transport/tcp-open.ts';
 
 /** A byte of length, then so many bytes; a length of 255 is none. */
 const RULE: FrameRule = {

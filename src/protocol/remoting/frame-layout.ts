@@ -9,7 +9,7 @@
  *
  * Browser-safe.
  *
- * @source docs/PROTOCOL.md, section 8; RocketMQ NettyDecoder, RemotingCommand
+ * @source docs/PROTOCOL.md, section 7; RocketMQ NettyDecoder, RemotingCommand
  */
 import { REMOTING_FRAME_BYTES_MAX } from '../../base/limits.ts';
 

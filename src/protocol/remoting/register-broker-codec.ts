@@ -2,7 +2,7 @@
  * The body of REGISTER_BROKER: topics and filter servers, as JSON or as the compressed sequence of lengths and texts.
  * Inflating is given from outside, because a browser has none that returns at once; it must be bounded. Browser-safe.
  *
- * @source docs/PROTOCOL.md, section 8; RocketMQ RegisterBrokerBody
+ * @source docs/PROTOCOL.md, section 7; RocketMQ RegisterBrokerBody
  */
 import { crc32 } from '../../base/crc32.ts';
 import { SluiceError } from '../../base/errors.ts';

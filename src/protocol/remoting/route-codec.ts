@@ -3,7 +3,7 @@
  * because the Go client takes the text of `brokerAddrs` apart by hand; its keys stand in quotes for everybody but those
  * who read fastjson's own form and say so by their age. Browser-safe.
  *
- * @source docs/PROTOCOL.md, section 8; RocketMQ TopicRouteData, BrokerData, QueueData, ClusterInfo
+ * @source docs/PROTOCOL.md, section 7; RocketMQ TopicRouteData, BrokerData, QueueData, ClusterInfo
  */
 import {
   NAMESRV_BROKERS_MAX,

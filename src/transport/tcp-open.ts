@@ -1,18 +1,36 @@
-/** Listens for TCP connections on node:net and keeps their limits. Event-loop thread that opened it. */
+/**
+ * Opens TCP on node:net: a listener that keeps the limits of its connections, or a connection to one (a broker to its
+ * NameServers, a slave to its master, tools). Event-loop thread that opened it.
+ */
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import {
+  type AddressInfo,
+  connect as connectSocket,
+  createServer,
+  type Server,
+  type Socket,
+} from 'node:net';
+import { startTimer } from '../base/clock.ts';
+import { SluiceError } from '../base/errors.ts';
 import { ConnectionCensus } from './connection-census.ts';
-import { PartialBudget } from './frame-cutter.ts';
+import { type FrameRule, PartialBudget } from './frame-cutter.ts';
 import { listenError } from './listen-error.ts';
 import { addressOfText } from './remote-address.ts';
-import type { TcpListener, TcpListenerOptions, TcpStatistics } from './tcp.ts';
+import type {
+  TcpConnection,
+  TcpHandler,
+  TcpLimits,
+  TcpListener,
+  TcpListenerOptions,
+  TcpStatistics,
+} from './tcp.ts';
 import { NodeTcpConnection, type TcpContext } from './tcp-connection.ts';
 import { TcpWatch } from './tcp-watch.ts';
 
 /** Connections that the system may hold before we accept them. */
 const BACKLOG = 1024;
 
-export function noTcpStatistics(): TcpStatistics {
+function noTcpStatistics(): TcpStatistics {
   return {
     connectionsOpened: 0,
     connectionsRefused: 0,
@@ -123,4 +141,51 @@ export async function openTcpListener(options: TcpListenerOptions): Promise<TcpL
   const listener = new NodeTcpListener(options);
   await listener.listen();
   return listener;
+}
+
+export type TcpConnectOptions = {
+  readonly host: string;
+  readonly port: number;
+  readonly connectTimeoutMs: number;
+  readonly rule: FrameRule;
+  readonly handler: TcpHandler;
+  readonly limits: TcpLimits;
+};
+
+/**
+ * Connects and resolves with a connection whose `open` was called.
+ *
+ * @throws DISCONNECTED when nobody listens there, or not in time
+ */
+export function connectTcp(options: TcpConnectOptions): Promise<TcpConnection> {
+  const { host, port, connectTimeoutMs, rule, handler, limits } = options;
+  return new Promise((resolve, reject) => {
+    const socket = connectSocket({ host, port, allowHalfOpen: true });
+    const cancel = startTimer(connectTimeoutMs, () =>
+      socket.destroy(new Error(`no answer within ${connectTimeoutMs} ms`)),
+    );
+    const failed = (cause: Error): void => {
+      cancel();
+      const text = `the connection to ${host}:${port} could not be made`;
+      reject(new SluiceError('DISCONNECTED', text, { cause, facts: { host, port } }));
+    };
+    socket.once('error', failed);
+    socket.once('connect', () => {
+      cancel();
+      socket.off('error', failed);
+      const statistics = noTcpStatistics();
+      const watch = new TcpWatch(limits.idleTimeoutMs, statistics);
+      const connection = new NodeTcpConnection(1, socket, {
+        rule,
+        handler,
+        budget: new PartialBudget(limits.partialBytesMax),
+        sendBufferBytesMax: limits.sendBufferBytesMax,
+        statistics,
+        ended: () => watch.stop(),
+      });
+      watch.add(connection);
+      handler.open(connection);
+      resolve(connection);
+    });
+  });
 }
