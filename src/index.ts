@@ -1,4 +1,4 @@
-/** Public door: the broker inside any Node program. Nothing but re-exports. */
+/** Public door: broker and NameServer inside any Node program. Nothing but re-exports. */
 export {
   ERROR_CODES,
   type ErrorCategory,
@@ -14,3 +14,12 @@ export {
   createBroker,
 } from './broker/create-broker.ts';
 export type { BrokerConfig } from './config/config-schema.ts';
+export {
+  createNameServer,
+  type NameServer,
+  type NameServerOptions,
+  type NameServerReady,
+  type NameServerStatistics,
+} from './nameserver/nameserver.ts';
+export type { NameServerCounters } from './nameserver/nameserver-core.ts';
+export type { NameServerSwitches } from './nameserver/nameserver-settings.ts';

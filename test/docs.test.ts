@@ -10,6 +10,8 @@ import { Command } from 'commander';
 import { ERROR_CODES } from '../src/base/error-codes.ts';
 import { COMMANDS } from '../src/cli/command-table.ts';
 import { LOG_MEMORY_BYTES } from '../src/log/log-memory.ts';
+import { REQUEST_CODES } from '../src/protocol/remoting/request-codes.ts';
+import { RESPONSE_CODES } from '../src/protocol/remoting/response-codes.ts';
 import { FLUSHER_WORD_AT, SHARD_WORD_AT } from '../src/shard/shard-memory.ts';
 import { errorDocument } from '../src/testing/error-doc.ts';
 import { type Markdown, type Mention, parseMarkdown, slugOf } from '../src/testing/markdown.ts';
@@ -102,7 +104,13 @@ describe('docs/ERRORS.md', () => {
 
 /** Words with capitals and underscores that are no error codes. */
 const OTHER_WORDS =
-  /^(A?SYNC_(FLUSH|MASTER)|SLUICE_[A-Z_]+|DLQ_[A-Z_]+|NO_COLOR|SEND_BATCH|[A-Z_]+_MAX|FUZZ_ROUNDS)$/;
+  /^(A?SYNC_(FLUSH|MASTER)|SLUICE_[A-Z_]+|DLQ_[A-Z_]+|NO_COLOR|SEND_BATCH|[A-Z_]+_MAX|FUZZ_ROUNDS|ORDER_TOPIC_CONFIG)$/;
+
+/** Names of error codes, of RocketMQ's requests and answers, and the few others. */
+function isKnownWord(word: string): boolean {
+  const tables = [ERROR_CODES, REQUEST_CODES, RESPONSE_CODES];
+  return tables.some((table) => Object.hasOwn(table, word)) || OTHER_WORDS.test(word);
+}
 
 describe('names in the documents', () => {
   it('that look like error codes are error codes', () => {
@@ -110,7 +118,7 @@ describe('names in the documents', () => {
       document.prose.flatMap(({ text, line }) =>
         [...text.matchAll(/\b[A-Z]+(?:_[A-Z]+)+\b/g)]
           .map(([word]) => ({ text: word, line }))
-          .filter(({ text: word }) => !Object.hasOwn(ERROR_CODES, word) && !OTHER_WORDS.test(word))
+          .filter(({ text: word }) => !isKnownWord(word))
           // A name of a file, as PROTOCOL.md's: DATA_FILE.md.
           .filter(({ text: word }) => !existsSync(join(root, 'docs', `${word}.md`))),
       ),

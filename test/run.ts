@@ -6,6 +6,8 @@
  *   npm test -- ring log/segment  files whose path contains one of the words
  *   npm test -- --test-name-pattern=drain acceptor
  *   npm run fuzz -- broker-conf --seed 7
+ *
+ * Folders of LONG_FOLDERS need more than the project and are left out, unless their variable is set.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -19,6 +21,13 @@ const EXIT_USAGE = 2;
 
 /** Rounds of each fuzzer when `--fuzz` asks for a long run. */
 const FUZZ_ROUNDS_LONG = 100_000;
+
+/** Folder → the variable that asks for it: a real disk that loses power, Apache RocketMQ itself, a browser. */
+const LONG_FOLDERS: Readonly<Record<string, string>> = {
+  'power/': 'POWER',
+  'interop/': 'INTEROP',
+  'browser/': 'BROWSER_TESTS',
+};
 
 type Plan = {
   readonly files: readonly string[];
@@ -36,10 +45,16 @@ function hasSource(file: string): boolean {
   return map.sources.every((source) => existsSync(resolve(dirname(file), source)));
 }
 
+function isAskedFor(file: string): boolean {
+  const folder = Object.keys(LONG_FOLDERS).find((one) => file.startsWith(one));
+  return folder === undefined || Boolean(process.env[LONG_FOLDERS[folder] ?? '']);
+}
+
 /** Compiled test files below `folder` whose path contains one of the words; all of them when there is none. */
 function collect(folder: string, words: readonly string[]): readonly string[] {
   return readdirSync(testRoot, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.js') && file.startsWith(folder))
+    .filter(isAskedFor)
     .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
     .map((file) => join(testRoot, file))
     .filter(hasSource)

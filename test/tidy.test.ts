@@ -53,6 +53,7 @@ const LAYERS: LayerTable = {
     ...['base', 'memory', 'agent', 'ring', 'log', 'observe', 'protocol', 'transport', 'config'],
   ],
   shard: ['base', 'memory', 'agent', 'ring', 'log', 'commit', 'observe', 'protocol'],
+  nameserver: ['base', 'agent', 'protocol', 'transport'],
   client: ['base', 'protocol'],
   broker: [
     ...['base', 'memory', 'protocol', 'transport', 'config', 'agent', 'ring', 'log', 'observe'],
@@ -60,7 +61,7 @@ const LAYERS: LayerTable = {
   ],
   console: ['base', 'observe', 'client', 'config'],
   bench: ['base', 'protocol', 'transport', 'client'],
-  cli: ['bench', 'client', 'broker', 'config', 'observe', 'log', 'base', 'protocol'],
+  cli: ['bench', 'client', 'broker', 'nameserver', 'config', 'observe', 'log', 'base', 'protocol'],
 };
 
 /** The ground and the message path: no package at all. */

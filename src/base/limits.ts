@@ -113,6 +113,35 @@ export const COLD_QUEUE_MAX = 4096;
 /** Milliseconds that the broker keeps a group's member for HTTP pollers after their last poll. */
 export const HTTP_MEMBER_IDLE_MS = 60_000;
 
+/** Bytes of one frame of the RocketMQ remoting protocol, its length field included. @source RocketMQ NettyDecoder */
+export const REMOTING_FRAME_BYTES_MAX: number = 16 * MIB;
+/** Bytes of a remoting header: message properties in JSON, every character of them escaped, and the rest. */
+export const REMOTING_HEADER_BYTES_MAX: number = 256 * KIB;
+/** Fields of one remoting command; requests of clients have some twenty. */
+export const REMOTING_FIELDS_MAX = 128;
+/** Values nested in a JSON body of the remoting protocol, and values in all of it. */
+export const REMOTING_BODY_DEPTH_MAX = 16;
+export const REMOTING_BODY_VALUES_MAX = 2_000_000;
+/** Bytes of all frames of one listener that are not whole yet: a stranger announces much and sends little. */
+export const TCP_PARTIAL_BYTES_MAX: number = 64 * MIB;
+/** Bytes waiting for one TCP peer above which nothing more is read from it. */
+export const TCP_SEND_BUFFER_BYTES_MAX: number = 4 * MIB;
+
+/** Characters of a name or address that a broker registers; RocketMQ's longest topic name is 255. */
+export const REGISTERED_NAME_MAX = 255;
+/** Topics, brokers and filter servers that a NameServer knows: some hundred bytes each. */
+export const NAMESRV_TOPICS_MAX = 100_000;
+export const NAMESRV_QUEUE_DATA_MAX = 500_000;
+export const NAMESRV_BROKERS_MAX = 4096;
+export const FILTER_SERVERS_MAX = 64;
+/** Broker names whose epoch a NameServer remembers after they are gone; the longest unheard is forgotten first. */
+export const NAMESRV_EPOCHS_MAX = 10_000;
+/** Queues of one topic on one broker, as registrations may say. */
+export const REGISTERED_QUEUES_MAX = 65_536;
+/** Entries of the KV configuration, and bytes of one value. */
+export const KV_ENTRIES_MAX = 10_000;
+export const KV_VALUE_LENGTH_MAX: number = 64 * KIB;
+
 /** Bytes to which every batch and ring record is aligned. */
 export const ALIGNMENT = 8;
 
@@ -121,3 +150,6 @@ if (BATCH_BYTES_MAX < BODY_BYTES_MAX + KEY_BYTES_MAX + TAG_BYTES_MAX + PROPERTIE
 }
 if (BATCH_BYTES_MAX % ALIGNMENT !== 0) throw new Error('limits: a batch is aligned');
 if (FRAME_BYTES_MAX <= BATCH_BYTES_MAX) throw new Error('limits: a frame holds a batch');
+if (REMOTING_HEADER_BYTES_MAX < 6 * PROPERTIES_BYTES_MAX) {
+  throw new Error('limits: a remoting header holds the largest properties, escaped');
+}

@@ -27,6 +27,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (program) => (await import('./commands/serve.ts')).addBrokerCommand(program),
   },
   {
+    name: 'namesrv',
+    summary: 'start a NameServer: brokers register with it, clients ask it where topics are',
+    group: 'Servers:',
+    load: async (program) => (await import('./commands/namesrv.ts')).addNamesrvCommand(program),
+  },
+  {
     name: 'produce',
     summary: 'send the lines of stdin, a message a line',
     group: 'Messages:',

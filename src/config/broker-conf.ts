@@ -5,16 +5,15 @@
  * @source RocketMQ BrokerConfig, MessageStoreConfig
  */
 import {
+  BROKER_RULES,
   type GivenValue,
-  isSettingName,
+  isNameIn,
   knownNames,
-  RENAMED_KEYS,
+  type SettingRules,
   unknownKey,
 } from './config-check.ts';
-import type { SettingName } from './config-schema.ts';
 import { didYouMean } from './did-you-mean.ts';
 import { parseProperties } from './properties-text.ts';
-import { UNUSED_KEYS } from './unused-keys.ts';
 
 /** What a properties file says. */
 export type BrokerConf = {
@@ -66,20 +65,29 @@ const NEIGHBOURS: readonly string[] = ['brokerIP2', 'haListenPort'];
  * @param origin - the file, for messages
  */
 export function readBrokerConf(content: string, origin: string): BrokerConf {
+  return readConf(content, origin, BROKER_RULES);
+}
+
+/** The same for the properties file of any role: of a NameServer, its namesrv.properties. */
+export function readConf<Config>(
+  content: string,
+  origin: string,
+  rules: SettingRules<Config>,
+): BrokerConf {
   const given: GivenValue[] = [];
   const problems: string[] = [];
   const ignored = new Set<string>();
   for (const { key, value } of parseProperties(content)) {
-    const renamed = Object.hasOwn(RENAMED_KEYS, key) ? RENAMED_KEYS[key] : undefined;
+    const renamed = Object.hasOwn(rules.renamed, key) ? rules.renamed[key] : undefined;
     if (renamed !== undefined) {
       const converted = convert(key, value, renamed, origin);
       if (typeof converted === 'string') problems.push(converted);
       else given.push(converted);
-    } else if (isSettingName(key) || Object.hasOwn(UNUSED_KEYS, key)) {
+    } else if (isNameIn(rules, key) || Object.hasOwn(rules.unused, key)) {
       given.push({ name: key, key, value, origin });
-    } else if (!NEIGHBOURS.includes(key) && didYouMean(key, knownNames()) !== undefined) {
+    } else if (!NEIGHBOURS.includes(key) && didYouMean(key, knownNames(rules)) !== undefined) {
       // RocketMQ would start without a word and without the setting.
-      problems.push(unknownKey({ name: key, key, origin }));
+      problems.push(unknownKey({ name: key, key, origin }, rules));
     } else {
       ignored.add(key);
     }
@@ -88,12 +96,7 @@ export function readBrokerConf(content: string, origin: string): BrokerConf {
 }
 
 /** The value under our name, or what is wrong with it. */
-function convert(
-  key: string,
-  value: string,
-  name: SettingName,
-  origin: string,
-): GivenValue | string {
+function convert(key: string, value: string, name: string, origin: string): GivenValue | string {
   const conversion = Object.hasOwn(CONVERSIONS, key) ? CONVERSIONS[key] : undefined;
   if (conversion === undefined) return { name, key, value, origin };
   const converted = conversion.convert(value);

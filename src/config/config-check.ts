@@ -4,16 +4,10 @@
  */
 import { readFileSync } from 'node:fs';
 import { SluiceError } from '../base/errors.ts';
-import {
-  type BrokerConfig,
-  SETTING_NAMES,
-  SETTINGS,
-  type Setting,
-  type SettingName,
-} from './config-schema.ts';
+import { type BrokerConfig, SETTINGS, type Setting, type SettingName } from './config-schema.ts';
 import { didYouMean } from './did-you-mean.ts';
 import { writtenLike } from './setting-names.ts';
-import { UNUSED_KEYS } from './unused-keys.ts';
+import { UNUSED_KEYS, type UnusedKey } from './unused-keys.ts';
 
 /** One value as somebody wrote it. */
 export type GivenValue = {
@@ -26,11 +20,24 @@ export type GivenValue = {
   readonly origin: string;
 };
 
+/** A table of settings and what goes with it: one for each role that has a configuration. */
+export type SettingRules<Config> = {
+  readonly settings: { readonly [Name in keyof Config & string]: Setting<Config[Name]> };
+  /** Keys that are checked and have no effect. */
+  readonly unused: Readonly<Record<string, UnusedKey>>;
+  /** RocketMQ's name → ours, where they differ. */
+  readonly renamed: Readonly<Record<string, keyof Config & string>>;
+  /** Reads the files that settings name. @throws INVALID_ARGUMENT */
+  readonly finish: (config: Config) => Config;
+  /** Settings that are fine one by one and not together. */
+  readonly contradictions: (config: Config) => readonly string[];
+};
+
 /** A checked configuration and where it came from. */
-export type CheckedConfig = {
-  readonly config: BrokerConfig;
+export type CheckedConfig<Config = BrokerConfig> = {
+  readonly config: Config;
   /** Where each value comes from; `default` for most. */
-  readonly origins: ReadonlyMap<SettingName, string>;
+  readonly origins: ReadonlyMap<keyof Config & string, string>;
   /** Keys that are known and have no effect here, as they were written. */
   readonly unused: readonly GivenValue[];
 };
@@ -70,49 +77,66 @@ export function checkGivenValues(
   layers: readonly (readonly GivenValue[])[],
   problemsBefore: readonly string[] = [],
 ): CheckedConfig {
+  return checkByRules(BROKER_RULES, layers, problemsBefore);
+}
+
+/** The same for the settings of any role. @throws as `checkGivenValues` */
+export function checkByRules<Config extends object>(
+  rules: SettingRules<Config>,
+  layers: readonly (readonly GivenValue[])[],
+  problemsBefore: readonly string[] = [],
+): CheckedConfig<Config> {
+  type Name = keyof Config & string;
   const problems = [...problemsBefore];
-  const values = new Map<SettingName, unknown>();
-  const origins = new Map<SettingName, string>();
+  const values = new Map<Name, unknown>();
+  const origins = new Map<Name, string>();
   const unused: GivenValue[] = [];
-  for (const name of SETTING_NAMES) {
-    values.set(name, SETTINGS[name].defaultValue);
+  for (const name of Object.keys(rules.settings) as Name[]) {
+    values.set(name, rules.settings[name].defaultValue);
     origins.set(name, 'default');
   }
   for (const given of layers.flat()) {
     if (given.value === undefined) continue;
-    if (isSettingName(given.name)) {
-      const checked = SETTINGS[given.name].schema.safeParse(given.value);
+    if (isNameIn(rules, given.name)) {
+      const setting = rules.settings[given.name];
+      const checked = setting.schema.safeParse(given.value);
       if (checked.success) {
         values.set(given.name, checked.data);
         origins.set(given.name, describeOrigin(given));
-      } else problems.push(wrongValue(given, SETTINGS[given.name]));
-    } else if (Object.hasOwn(UNUSED_KEYS, given.name)) {
-      const known = UNUSED_KEYS[given.name];
+      } else problems.push(wrongValue(given, setting));
+    } else if (Object.hasOwn(rules.unused, given.name)) {
+      const known = rules.unused[given.name];
       if (known?.schema.safeParse(given.value).success === true) unused.push(given);
       else problems.push(wrongValue(given, { allowed: known?.allowed ?? '', secret: false }));
-    } else problems.push(unknownKey(given));
+    } else problems.push(unknownKey(given, rules));
   }
   if (problems.length > 0) throw configError(problems);
   // Every name is in the map and every value passed the schema of its name.
-  const config = withToken(Object.fromEntries(values) as BrokerConfig);
-  const conflicts = contradictions(config);
+  const config = rules.finish(Object.fromEntries(values) as Config);
+  const conflicts = rules.contradictions(config);
   if (conflicts.length > 0) throw configError(conflicts);
   return { config: freeze(config), origins, unused };
 }
 
-export function isSettingName(name: string): name is SettingName {
-  return Object.hasOwn(SETTINGS, name);
+export function isNameIn<Config>(
+  rules: SettingRules<Config>,
+  name: string,
+): name is keyof Config & string {
+  return Object.hasOwn(rules.settings, name);
 }
 
 /** All names that a key may have, for suggestions. */
-export function knownNames(): readonly string[] {
-  return [...SETTING_NAMES, ...Object.keys(UNUSED_KEYS), ...Object.keys(RENAMED_KEYS)];
+export function knownNames<Config>(rules: SettingRules<Config>): readonly string[] {
+  return [rules.settings, rules.unused, rules.renamed].flatMap((table) => Object.keys(table));
 }
 
 /** The sentence for a key that nothing is called. */
-export function unknownKey({ key, name, origin }: Omit<GivenValue, 'value'>): string {
-  const renamed = Object.hasOwn(RENAMED_KEYS, name) ? RENAMED_KEYS[name] : undefined;
-  const near = renamed ?? didYouMean(name, knownNames());
+export function unknownKey<Config>(
+  { key, name, origin }: Omit<GivenValue, 'value'>,
+  rules: SettingRules<Config>,
+): string {
+  const renamed = Object.hasOwn(rules.renamed, name) ? rules.renamed[name] : undefined;
+  const near = renamed ?? didYouMean(name, knownNames(rules));
   const advice = near === undefined ? '' : `; did you mean ${writtenLike(key, near)}?`;
   return `no setting is called ${shown(key)} (${origin})${advice}`;
 }
@@ -146,29 +170,42 @@ function configError(problems: readonly string[]): SluiceError {
 const TOKEN_FILE_BYTES_MAX = 4096;
 
 function withToken(config: BrokerConfig): BrokerConfig {
-  if (config.authTokenFile === undefined) return config;
-  if (config.authToken !== undefined) {
-    throw configError(['authToken and authTokenFile are both set; allowed: one of them']);
-  }
+  const { authToken, authTokenFile } = config;
+  return { ...config, authToken: secretOf('authToken', authToken, authTokenFile, SETTINGS) };
+}
+
+/**
+ * A secret that is given itself, or by the file whose only content it is (the setting of the same name and `File`).
+ *
+ * @throws INVALID_ARGUMENT when both are given, or the file has no such secret
+ */
+export function secretOf<Name extends string>(
+  name: Name,
+  given: string | undefined,
+  file: string | undefined,
+  settings: Readonly<Record<Name, Setting<string | undefined>>>,
+): string | undefined {
+  if (file === undefined) return given;
+  if (given !== undefined)
+    throw configError([`${name} and ${name}File are both set; allowed: one of them`]);
   let content: Buffer;
   try {
-    content = readFileSync(config.authTokenFile);
+    content = readFileSync(file);
   } catch (error) {
     throw new SluiceError(
       'INVALID_ARGUMENT',
-      `authTokenFile is ${shown(config.authTokenFile)}, which cannot be read: ${(error as Error).message}`,
+      `${name}File is ${shown(file)}, which cannot be read: ${(error as Error).message}`,
       { cause: error, hint: 'Create the file with the token as its only content.' },
     );
   }
-  const setting: Setting<string | undefined> = SETTINGS.authToken;
+  const setting = settings[name];
   const written = content.length <= TOKEN_FILE_BYTES_MAX ? content.toString('utf8') : '';
-  const token = setting.schema.safeParse(written);
-  if (!token.success || token.data === undefined) {
-    const where = shown(config.authTokenFile);
-    const text = `the content of authTokenFile ${where} is no token; allowed: ${setting.allowed}`;
+  const secret = setting.schema.safeParse(written);
+  if (!secret.success || secret.data === undefined) {
+    const text = `the content of ${name}File ${shown(file)} is no token; allowed: ${setting.allowed}`;
     throw configError([text]);
   }
-  return { ...config, authToken: token.data };
+  return secret.data;
 }
 
 /** Settings that are fine one by one and not together. */
@@ -194,7 +231,16 @@ export function isLoopback(address: string): boolean {
   return address === '::1' || address === 'localhost' || /^127(\.\d{1,3}){3}$/.test(address);
 }
 
-function freeze(config: BrokerConfig): BrokerConfig {
+/** The settings of a broker. */
+export const BROKER_RULES: SettingRules<BrokerConfig> = {
+  settings: SETTINGS,
+  unused: UNUSED_KEYS,
+  renamed: RENAMED_KEYS,
+  finish: withToken,
+  contradictions,
+};
+
+function freeze<Config extends object>(config: Config): Config {
   for (const value of Object.values(config)) {
     if (Array.isArray(value)) Object.freeze(value);
   }

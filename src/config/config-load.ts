@@ -6,14 +6,15 @@ import { readFileSync } from 'node:fs';
 import { parseDocument } from 'yaml';
 import { SluiceError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
-import { readBrokerConf } from './broker-conf.ts';
-import { checkGivenValues, type GivenValue } from './config-check.ts';
-import { type BrokerConfig, SETTING_NAMES, type SettingName } from './config-schema.ts';
+import { readConf } from './broker-conf.ts';
+import { BROKER_RULES, checkByRules, type GivenValue, type SettingRules } from './config-check.ts';
+import { type BrokerConfig, SETTING_NAMES } from './config-schema.ts';
+import { NAMESRV_RULES, NAMESRV_SETTING_NAMES, type NamesrvConfig } from './namesrv-schema.ts';
 import { ENVIRONMENT_PREFIX, environmentNameOf, flagNameOf } from './setting-names.ts';
 import { UNUSED_KEYS } from './unused-keys.ts';
 
 /** What there is to read. */
-export type ConfigSources = {
+export type ConfigSources<Config = BrokerConfig> = {
   /** Settings of the command line, by name (`frontDoorPort`, not `--front-door-port`). */
   readonly flags?: Readonly<Record<string, unknown>>;
   /** Variables of the process; those that begin with SLUICE_ count. */
@@ -21,13 +22,13 @@ export type ConfigSources = {
   /** Path of a YAML, JSON or RocketMQ properties file; default: the variable SLUICE_CONFIG. */
   readonly file?: string | undefined;
   /** Defaults of the command, weaker than all of these. */
-  readonly defaults?: Partial<BrokerConfig>;
+  readonly defaults?: Partial<Config>;
 };
 
-export type LoadedConfig = {
-  readonly config: BrokerConfig;
+export type LoadedConfig<Config = BrokerConfig> = {
+  readonly config: Config;
   /** Where each value comes from: `default`, `environment, SLUICE_SHARDS`, … */
-  readonly origins: ReadonlyMap<SettingName, string>;
+  readonly origins: ReadonlyMap<keyof Config & string, string>;
   /** Sentences for the log; at most one about keys without effect. */
   readonly warnings: readonly string[];
 };
@@ -45,16 +46,32 @@ const SERVICE_LINK_VALUE = /^(tcp|udp|sctp):\/\//;
  * @throws INVALID_ARGUMENT naming every wrong key and value, where it stands, and what is allowed
  */
 export function loadConfig(sources: ConfigSources): LoadedConfig {
+  return loadByRules(BROKER_RULES, sources, NAMESRV_SETTING_NAMES);
+}
+
+/** The same for a NameServer. @throws as `loadConfig` */
+export function loadNamesrvConfig(
+  sources: ConfigSources<NamesrvConfig>,
+): LoadedConfig<NamesrvConfig> {
+  return loadByRules(NAMESRV_RULES, sources, [...SETTING_NAMES, ...Object.keys(UNUSED_KEYS)]);
+}
+
+/** @param otherNames - settings of other roles, whose variables may stand in the same environment */
+function loadByRules<Config extends object>(
+  rules: SettingRules<Config>,
+  sources: ConfigSources<Config>,
+  otherNames: readonly string[] = [],
+): LoadedConfig<Config> {
   const environment = sources.environment ?? {};
   const file = sources.file ?? environment['SLUICE_CONFIG'];
-  const content = file === undefined ? undefined : readConfigFile(file);
+  const content = file === undefined ? undefined : readConfigFile(file, rules);
   const layers = [
     givenIn(sources.defaults ?? {}, 'default of the command', (name) => name),
     content?.given ?? [],
-    givenInEnvironment(environment),
+    givenInEnvironment(environment, rules, otherNames),
     givenIn(sources.flags ?? {}, 'flag', flagNameOf),
   ];
-  const { config, origins, unused } = checkGivenValues(layers, content?.problems);
+  const { config, origins, unused } = checkByRules(rules, layers, content?.problems);
   const warning = warnOfNoEffect(unused, content?.ignored ?? []);
   return { config, origins, warnings: warning === undefined ? [] : [warning] };
 }
@@ -67,18 +84,21 @@ function givenIn(
   return Object.entries(values).map(([name, value]) => ({ name, key: keyOf(name), value, origin }));
 }
 
-function givenInEnvironment(
+function givenInEnvironment<Config>(
   environment: Readonly<Record<string, string | undefined>>,
+  rules: SettingRules<Config>,
+  otherNames: readonly string[],
 ): GivenValue[] {
-  const nameOf = new Map(
-    [...SETTING_NAMES, ...Object.keys(UNUSED_KEYS)].map((name) => [environmentNameOf(name), name]),
-  );
+  const ours = [...Object.keys(rules.settings), ...Object.keys(rules.unused)];
+  const nameOf = new Map(ours.map((name) => [environmentNameOf(name), name]));
+  const others = new Set(otherNames.map(environmentNameOf));
   const given: GivenValue[] = [];
   for (const [key, value] of Object.entries(environment)) {
     if (!key.startsWith(ENVIRONMENT_PREFIX) || OTHER_VARIABLES.includes(key)) continue;
     const isLink = SERVICE_LINK_NAME.test(key) || SERVICE_LINK_VALUE.test(value ?? '');
     if (isLink) continue;
     const name = nameOf.get(key);
+    if (name === undefined && others.has(key)) continue;
     // An unknown variable keeps its meaning in camel case, so that a near name can be suggested.
     given.push({ name: name ?? camelCase(key), key, value, origin: 'environment' });
   }
@@ -98,7 +118,7 @@ type FileContent = {
   readonly problems: readonly string[];
 };
 
-function readConfigFile(path: string): FileContent {
+function readConfigFile<Config>(path: string, rules: SettingRules<Config>): FileContent {
   let content: Buffer;
   try {
     content = readFileSync(path);
@@ -114,7 +134,7 @@ function readConfigFile(path: string): FileContent {
     throw new SluiceError('INVALID_ARGUMENT', text);
   }
   const text = content.toString('utf8');
-  return isProperties(path, text) ? readBrokerConf(text, path) : readYaml(text, path);
+  return isProperties(path, text) ? readConf(text, path, rules) : readYaml(text, path);
 }
 
 /** By its name where that says it; else by its first line that is no comment. */

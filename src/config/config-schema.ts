@@ -79,7 +79,8 @@ export type SettingSection =
   | 'Topics and groups'
   | 'Limits'
   | 'Access'
-  | 'Identity and logs';
+  | 'Identity and logs'
+  | 'NameServer';
 
 /** One setting: its kind, what it is for, its default. */
 export type Setting<Value> = Kind<Value> & {
@@ -95,7 +96,8 @@ export type Setting<Value> = Kind<Value> & {
 /** The settings, each with the type that BrokerConfig gives it, in the order of the document. */
 export type SettingTable = { readonly [Name in SettingName]: Setting<BrokerConfig[Name]> };
 
-function setting<Value>(
+/** A setting with a default. */
+export function setting<Value>(
   section: SettingSection,
   kind: Kind<Value>,
   defaultValue: Value,
@@ -105,7 +107,7 @@ function setting<Value>(
 }
 
 /** A setting that may be left out; its value is then undefined and `defaultText` says what happens. */
-function optional<Value>(
+export function optional<Value>(
   section: SettingSection,
   kind: Kind<Value>,
   defaultText: string,
@@ -121,6 +123,15 @@ function optional<Value>(
     defaultValue: undefined,
     defaultText,
     secret: false,
+  };
+}
+
+/** The same setting with a value that is never shown. */
+export function secret(base: Setting<string | undefined>): Setting<string | undefined> {
+  return {
+    ...base,
+    secret: true,
+    format: (value) => (value === undefined ? '' : '(not shown)'),
   };
 }
 
@@ -318,16 +329,14 @@ export const SETTINGS: SettingTable = {
     ),
     defaultText: 'listenAddress, localhost and loopback addresses, with frontDoorPort',
   },
-  authToken: {
-    ...optional(
+  authToken: secret(
+    optional(
       'Access',
       token,
       'no token is asked for',
       'Token that every client must send. Better in a file: authTokenFile.',
     ),
-    secret: true,
-    format: (value) => (value === undefined ? '' : '(not shown)'),
-  },
+  ),
   authTokenFile: optional(
     'Access',
     path,

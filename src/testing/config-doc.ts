@@ -6,12 +6,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RENAMED_KEYS } from '../config/config-check.ts';
-import {
-  SETTING_NAMES,
-  SETTINGS,
-  type Setting,
-  type SettingName,
-} from '../config/config-schema.ts';
+import { SETTING_NAMES, SETTINGS, type Setting } from '../config/config-schema.ts';
+import { NAMESRV_SETTING_NAMES, NAMESRV_SETTINGS } from '../config/namesrv-schema.ts';
 import { environmentNameOf, flagNameOf } from '../config/setting-names.ts';
 import { UNUSED_KEYS } from '../config/unused-keys.ts';
 import { projectRoot } from './source-tree.ts';
@@ -32,7 +28,7 @@ Sizes are bytes or have a unit: \`65536\`, \`64k\` and \`64KiB\` are the same; k
 Durations are milliseconds or have a unit: \`30000\`, \`30s\`; ms, s, m, h, d. Lists are lists in YAML and JSON, and have commas or
 blanks between elsewhere.
 
-This page is written by \`npm run config-doc\` from \`src/config/config-schema.ts\`.
+This page is written by \`npm run config-doc\` from \`src/config/config-schema.ts\` and \`src/config/namesrv-schema.ts\`.
 `;
 
 const ROCKETMQ = `## A broker.conf of RocketMQ
@@ -58,24 +54,33 @@ const REST = `
 All other keys of RocketMQ are named in the same warning. A key that looks like a mistyped one of this page stops the start.
 `;
 
+const NAMESRV = `## NameServer
+
+The settings of \`sluice namesrv\`, written in the same places; its file may be a \`namesrv.properties\` of RocketMQ. Settings of brokers
+that stand in the same environment are passed over, and the other way round.
+`;
+
 /** The text of docs/CONFIG.md. */
 export function configDocument(): string {
   const sections = [...new Set(SETTING_NAMES.map((name) => SETTINGS[name].section))];
   const parts = sections.map((section) => {
     const names = SETTING_NAMES.filter((name) => SETTINGS[name].section === section);
-    return `## ${section}\n\n${names.map(settingText).join('\n')}`;
+    return `## ${section}\n\n${names.map((name) => settingText(name, SETTINGS[name] as Setting<unknown>)).join('\n')}`;
   });
   const renamed = Object.entries(RENAMED_KEYS).map(([from, to]) => `| \`${from}\` | \`${to}\` |\n`);
   const unused = Object.entries(UNUSED_KEYS).map(
     ([key, { sentence, allowed }]) => `| \`${key}\` | ${sentence} | ${allowed} |\n`,
   );
   const rocketmq = `${ROCKETMQ}${renamed.join('')}${ROCKETMQ_NOTES}${unused.join('')}${REST}`;
-  return [HEAD, ...parts, rocketmq].join('\n');
+  const ofNameServer = NAMESRV_SETTING_NAMES.map((name) =>
+    settingText(name, NAMESRV_SETTINGS[name] as Setting<unknown>),
+  );
+  const nameServer = `${NAMESRV}\n${ofNameServer.join('\n')}`;
+  return [HEAD, ...parts, rocketmq, nameServer].join('\n');
 }
 
-function settingText(name: SettingName): string {
-  // The table knows each value's type; here only its text matters.
-  const setting = SETTINGS[name] as Setting<unknown>;
+/** The table knows each value's type; here only its text matters. */
+function settingText(name: string, setting: Setting<unknown>): string {
   const value =
     setting.defaultText ?? `\`${setting.format(setting.defaultValue as never) || '(empty)'}\``;
   return [

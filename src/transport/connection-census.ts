@@ -14,13 +14,16 @@ const REFUSALS_WAITING_MAX = 16;
 /** What to do with a new connection. */
 export type Admission = 'admitted' | 'refused' | 'dropped';
 
+/** The limits that are kept here. */
+export type CensusLimits = Pick<FrontDoorLimits, 'connectionsMax' | 'connectionsPerAddressMax'>;
+
 export class ConnectionCensus {
   /** Connections that entered and did not leave, the refused ones included. */
   total = 0;
-  private readonly limits: FrontDoorLimits;
+  private readonly limits: CensusLimits;
   private readonly byAddress: Map<string, number> = new Map();
 
-  constructor(limits: FrontDoorLimits) {
+  constructor(limits: CensusLimits) {
     this.limits = limits;
   }
 

@@ -4,11 +4,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { SluiceError } from '../../src/base/errors.ts';
 import { readBrokerConf } from '../../src/config/broker-conf.ts';
-import { checkGivenValues, knownNames } from '../../src/config/config-check.ts';
+import { BROKER_RULES, checkGivenValues, knownNames } from '../../src/config/config-check.ts';
 import { parseProperties } from '../../src/config/properties-text.ts';
 import { fuzzPlan } from '../../src/testing/fuzz-plan.ts';
 
-const key = fc.oneof(fc.constantFrom(...knownNames()), fc.string());
+const key = fc.oneof(fc.constantFrom(...knownNames(BROKER_RULES)), fc.string());
 const value = fc.oneof(
   fc.string(),
   fc.integer().map(String),

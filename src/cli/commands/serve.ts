@@ -1,7 +1,5 @@
 /** `sluice up` and `sluice broker`: configuration, start, the ready event, and an orderly end. */
-import { type Command, Option } from 'commander';
-import { startTimer } from '../../base/clock.ts';
-import type { Logger } from '../../base/log-sink.ts';
+import type { Command } from 'commander';
 import { type Broker, startBroker } from '../../broker/create-broker.ts';
 import { type LoadedConfig, loadConfig } from '../../config/config-load.ts';
 import {
@@ -15,10 +13,9 @@ import { createLogger } from '../../observe/logger.ts';
 import { Output } from '../output.ts';
 import { asUsage, errorBody, reportError, UsageError } from '../report-error.ts';
 import { bannerText } from '../serve-banner.ts';
+import { leaveOnCrash, settingOption, stopSignal } from '../serve-process.ts';
 import { whenPipeCloses } from '../stdout-pipe.ts';
 
-/** Milliseconds from the first signal to the end, whatever is still under way. */
-const STOP_MS_MAX = 25_000;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
@@ -80,13 +77,7 @@ function addServeOptions(command: Command): void {
     )
     .option('--json', 'print events as JSON, the first of them "ready"')
     .optionsGroup('Settings (docs/CONFIG.md; also in the file and as SLUICE_… variables):');
-  for (const name of SETTING_NAMES) command.addOption(settingOption(name));
-}
-
-function settingOption(name: SettingName): Option {
-  const { allowed, sentence } = SETTINGS[name];
-  const isSwitch = allowed === SETTINGS.memory.allowed;
-  return new Option(`${flagNameOf(name)} ${isSwitch ? '[yes]' : '<value>'}`, sentence);
+  for (const name of SETTING_NAMES) command.addOption(settingOption(name, SETTINGS[name]));
 }
 
 /** The settings among the options, by the name of the setting. @throws UsageError for one that is given twice */
@@ -145,22 +136,6 @@ async function run(role: Role, loaded: LoadedConfig, output: Output): Promise<vo
   await end(broker, stop, output);
 }
 
-/** Resolves with the name of the first signal. The second one does not wait. */
-function stopSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    let isFirst = true;
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.removeAllListeners(signal);
-      process.on(signal, () => {
-        if (!isFirst) process.exit(EXIT_FAILED);
-        isFirst = false;
-        startTimer(STOP_MS_MAX, () => process.exit(EXIT_FAILED));
-        resolve(signal);
-      });
-    }
-  });
-}
-
 async function end(broker: Broker, stop: Promise<string>, output: Output): Promise<void> {
   const signal = await Promise.race([stop, broker.closed.then(() => undefined)]);
   if (signal === undefined) {
@@ -173,13 +148,4 @@ async function end(broker: Broker, stop: Promise<string>, output: Output): Promi
   output.note('Draining: what is under way is finished. Once more to stop at once.');
   await broker.drain();
   output.json({ event: 'closed' });
-}
-
-/** A bug leaves its trace in the log and nowhere else. What was acknowledged survives this as it does a kill. */
-function leaveOnCrash(log: Logger): void {
-  process.removeAllListeners('uncaughtException');
-  process.on('uncaughtException', (error) => {
-    log.error('crashed', { error });
-    process.exit(EXIT_FAILED);
-  });
 }

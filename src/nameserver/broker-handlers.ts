@@ -1,0 +1,216 @@
+/**
+ * What brokers ask of a NameServer: register, unregister, say that they live. Synchronous; as nameserver-handlers.ts.
+ *
+ * @source docs/PROTOCOL.md, section 7; RocketMQ DefaultRequestProcessor
+ */
+import { SluiceError } from '../base/errors.ts';
+import { NAMESRV_BROKERS_MAX, REGISTERED_NAME_MAX } from '../base/limits.ts';
+import { BodyReader } from '../protocol/remoting/body-reader.ts';
+import { CommandFieldReader } from '../protocol/remoting/field-reader.ts';
+import { decoded, parseLenientJson } from '../protocol/remoting/lenient-json.ts';
+import { bodyCrc32, decodeRegisterBrokerBody } from '../protocol/remoting/register-broker-codec.ts';
+import { requestNameOf } from '../protocol/remoting/request-codes.ts';
+import { RESPONSE_CODES } from '../protocol/remoting/response-codes.ts';
+import { MASTER_ID, readQueueData } from '../protocol/remoting/route-codec.ts';
+import { encodeKvTable } from '../protocol/remoting/simple-bodies-codec.ts';
+import {
+  decodeDataVersion,
+  encodeDataVersion,
+  readName,
+  sameDataVersion,
+} from '../protocol/remoting/topic-config-codec.ts';
+import type { LiveBroker } from './broker-table.ts';
+import { NO_EPOCH } from './epoch-fence.ts';
+import { ORDER_TOPIC_NAMESPACE } from './kv-config.ts';
+import type { NameServerAnswer, NameServerCore, NameServerRequest } from './nameserver-core.ts';
+import type { RegisterOutcome, Registration } from './route-table.ts';
+
+/** Field of a registration that carries the epoch of the master's reign; RocketMQ has it in its heartbeat. */
+const EPOCH_FIELD = 'epoch';
+const EPOCH_MAX = 0x7fff_ffff;
+const TIMEOUT_MS_MIN = 1000;
+const TIMEOUT_MS_MAX = 3_600_000;
+/** No comma, quote or brace: the Go client takes a list of addresses apart by hand. */
+const ADDRESS = /^[^\s,"'{}\\]+:\d{1,5}$/;
+
+/** Which broker a request is about. */
+type BrokerIdentity = Pick<Registration, 'clusterName' | 'brokerName' | 'brokerAddr' | 'brokerId'>;
+
+function fieldsOf({ command }: NameServerRequest): CommandFieldReader {
+  return new CommandFieldReader(command.fields, requestNameOf(command.code));
+}
+
+function identityIn(fields: CommandFieldReader): BrokerIdentity {
+  return {
+    clusterName: readName(fields.text('clusterName', REGISTERED_NAME_MAX), 'the cluster'),
+    brokerName: readName(fields.text('brokerName', REGISTERED_NAME_MAX), 'the broker'),
+    brokerAddr: addressIn(fields.text('brokerAddr', REGISTERED_NAME_MAX), 'brokerAddr'),
+    brokerId: fields.integer('brokerId', 0, Number.MAX_SAFE_INTEGER),
+  };
+}
+
+function addressIn(text: string, field: string): string {
+  if (ADDRESS.test(text)) return text;
+  const what = `${field} is ${JSON.stringify(text)}, but must be host:port`;
+  throw new SluiceError('INVALID_ARGUMENT', what);
+}
+
+function registrationIn(core: NameServerCore, request: NameServerRequest): Registration {
+  const { command, connectionId } = request;
+  const fields = fieldsOf(request);
+  const crc = fields.optionalInteger('bodyCrc32', -0x8000_0000, 0xffff_ffff) ?? 0;
+  if (crc !== 0 && crc !== bodyCrc32(command.body))
+    throw new SluiceError('RECORD_CORRUPT', 'crc32 not match');
+  const identity = identityIn(fields);
+  const body = decodeRegisterBrokerBody(
+    command.body,
+    { compressed: fields.optionalBoolean('compressed') ?? false, version: command.version },
+    core.options.inflate,
+  );
+  if ('refusal' in body) throw body.refusal;
+  return {
+    ...identity,
+    haServerAddr: fields.optionalText('haServerAddr', REGISTERED_NAME_MAX) ?? '',
+    epoch: fields.optionalInteger(EPOCH_FIELD, 0, EPOCH_MAX) ?? NO_EPOCH,
+    timeoutMs:
+      fields.optionalInteger('heartbeatTimeoutMillis', TIMEOUT_MS_MIN, TIMEOUT_MS_MAX) ??
+      core.options.brokerTimeoutMs,
+    enableActingMaster: fields.optionalBoolean('enableActingMaster'),
+    zoneName: fields.optionalText('__ZONE_NAME', REGISTERED_NAME_MAX),
+    connectionId,
+    ...body.value,
+  };
+}
+
+/** REGISTER_BROKER (103). */
+export function registerBroker(core: NameServerCore, request: NameServerRequest): NameServerAnswer {
+  const registration = registrationIn(core, request);
+  const { brokerName, brokerAddr, brokerId, clusterName, epoch } = registration;
+  const { switches, log } = core.options;
+  const isNew = core.routes.brokers.broker(brokerAddr) === undefined;
+  const outcome = core.routes.register(registration, switches.deleteTopicWithBrokerRegistration);
+  const facts = { clusterName, brokerName, brokerId, brokerAddr, epoch };
+  if (outcome !== 'registered') {
+    core.counters.registrationsRefused += 1;
+    log.warn('registration-refused', { ...facts, outcome });
+    return refusalOf(core, registration, outcome);
+  }
+  core.counters.registrations += 1;
+  if (isNew) {
+    const topicCount = registration.topicTable.topics.length;
+    log.info('broker-registered', { ...facts, topicCount });
+  }
+  return registeredAnswer(core, registration);
+}
+
+function registeredAnswer(core: NameServerCore, registration: Registration): NameServerAnswer {
+  const { brokerName, brokerId } = registration;
+  const fields = new Map<string, string>();
+  const master = core.routes.brokers.group(brokerName)?.members.get(MASTER_ID);
+  if (brokerId !== MASTER_ID && master !== undefined) {
+    fields.set('haServerAddr', master.haServerAddr);
+    fields.set('masterAddr', master.brokerAddr);
+  }
+  const epoch = core.routes.fence.highest(brokerName);
+  if (epoch !== NO_EPOCH) fields.set(EPOCH_FIELD, String(epoch));
+  const orders = core.options.switches.returnOrderTopicConfigToBroker
+    ? core.kv.list(ORDER_TOPIC_NAMESPACE)
+    : undefined;
+  return { fields, ...(orders === undefined ? {} : { body: encodeKvTable(orders) }) };
+}
+
+function refusalOf(
+  core: NameServerCore,
+  { brokerName, epoch }: Registration,
+  outcome: Exclude<RegisterOutcome, 'registered'>,
+): NameServerAnswer {
+  switch (outcome) {
+    case 'superseded':
+      return {};
+    case 'fenced': {
+      const highest = core.routes.fence.highest(brokerName);
+      return {
+        code: RESPONSE_CODES.CONTROLLER_FENCED_MASTER_EPOCH,
+        remark: `epoch ${epoch} of ${brokerName} is over: a master of epoch ${highest} was registered`,
+        fields: new Map([[EPOCH_FIELD, String(highest)]]),
+      };
+    }
+    case 'other-cluster': {
+      const cluster = core.routes.brokers.group(brokerName)?.clusterName;
+      const remark = `the broker name ${brokerName} is in use in the cluster ${cluster}`;
+      return { code: RESPONSE_CODES.SYSTEM_ERROR, remark };
+    }
+    case 'full': {
+      const remark = 'this NameServer knows as many brokers or topics as it can';
+      return { code: RESPONSE_CODES.SYSTEM_ERROR, remark };
+    }
+  }
+}
+
+/** The broker that a request is about, if it is registered as that. */
+function registered(core: NameServerCore, identity: BrokerIdentity): LiveBroker | undefined {
+  const broker = core.routes.brokers.broker(identity.brokerAddr);
+  const isSame =
+    broker?.brokerName === identity.brokerName && broker.clusterName === identity.clusterName;
+  return isSame ? broker : undefined;
+}
+
+/** UNREGISTER_BROKER (104). */
+export function unregisterBroker(
+  core: NameServerCore,
+  request: NameServerRequest,
+): NameServerAnswer {
+  const identity = identityIn(fieldsOf(request));
+  const broker = registered(core, identity);
+  if (broker !== undefined && broker.brokerId === identity.brokerId) {
+    core.counters.brokersUnregistered += 1;
+    core.forget(broker, 'it unregistered');
+  }
+  return {};
+}
+
+/** BROKER_HEARTBEAT (904). */
+export function heartbeat(core: NameServerCore, request: NameServerRequest): NameServerAnswer {
+  const fields = fieldsOf(request);
+  const brokerAddr = fields.text('brokerAddr', REGISTERED_NAME_MAX);
+  const broker = core.routes.brokers.broker(brokerAddr);
+  const isSame =
+    broker?.brokerName === fields.text('brokerName', REGISTERED_NAME_MAX) &&
+    broker.clusterName === fields.text('clusterName', REGISTERED_NAME_MAX);
+  if (isSame) core.routes.brokers.heard(broker);
+  return {};
+}
+
+/** QUERY_DATA_VERSION (322): is what the broker would register anything new? */
+export function queryDataVersion(
+  core: NameServerCore,
+  request: NameServerRequest,
+): NameServerAnswer {
+  const broker = registered(core, identityIn(fieldsOf(request)));
+  const given = decodeDataVersion(request.command.body);
+  if ('refusal' in given) throw given.refusal;
+  const known = broker?.dataVersion;
+  const isChanged = known === undefined || !sameDataVersion(known, given.value);
+  if (broker !== undefined && !isChanged) core.routes.brokers.heard(broker);
+  return {
+    fields: new Map([['changed', String(isChanged)]]),
+    ...(known === undefined ? {} : { body: encodeDataVersion(known) }),
+  };
+}
+
+/** REGISTER_TOPIC_IN_NAMESRV (217). */
+export function registerTopic(core: NameServerCore, request: NameServerRequest): NameServerAnswer {
+  const topic = readName(fieldsOf(request).text('topic', REGISTERED_NAME_MAX), 'the topic');
+  if (request.command.body.length === 0) return {};
+  const queues = decoded(() =>
+    new BodyReader(parseLenientJson(request.command.body), 'TopicRouteData')
+      .items('queueDatas', NAMESRV_BROKERS_MAX)
+      .map(readQueueData),
+  );
+  if ('refusal' in queues) throw queues.refusal;
+  if (core.routes.addTopic(topic, queues.value)) return {};
+  return {
+    code: RESPONSE_CODES.SYSTEM_ERROR,
+    remark: 'this NameServer knows as many topics as it can',
+  };
+}

@@ -1,0 +1,156 @@
+/**
+ * One TCP connection on node:net, for either side: cuts frames, gathers what is answered to one chunk into one write, stops
+ * reading while the peer does not read, and ends exactly once with a reason. Event-loop thread.
+ */
+import { channel } from 'node:diagnostics_channel';
+import type { Socket } from 'node:net';
+import { type CancelTimer, startTimer } from '../base/clock.ts';
+import { FrameCutter, type FrameRule, type PartialBudget } from './frame-cutter.ts';
+import { addressOfText } from './remote-address.ts';
+import type { TcpCloseReason, TcpConnection, TcpHandler, TcpStatistics } from './tcp.ts';
+
+/** Milliseconds that a peer has to take what waits for it, once its connection ends. */
+const END_TIMEOUT_MS = 2000;
+
+const handlerFailed = channel('broker:transport:handler-failed');
+
+/** What all connections of a listener share. */
+export type TcpContext = {
+  readonly rule: FrameRule;
+  readonly handler: TcpHandler;
+  readonly budget: PartialBudget;
+  readonly sendBufferBytesMax: number;
+  readonly statistics: TcpStatistics;
+  /** The connection is gone; called before the handler hears of it. */
+  readonly ended: (connection: NodeTcpConnection) => void;
+};
+
+export class NodeTcpConnection implements TcpConnection {
+  readonly id: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Set by each whole frame and by each drain; the watch clears it. */
+  isActive = true;
+  silentTicks = 0;
+  private readonly socket: Socket;
+  private readonly context: TcpContext;
+  private readonly cutter: FrameCutter;
+  private reason: TcpCloseReason | undefined = undefined;
+  private isPausedByUser = false;
+  private isPausedByBuffer = false;
+  private cancelEnd: CancelTimer | undefined = undefined;
+  private readonly onFrame = (frame: Uint8Array): boolean => {
+    this.isActive = true;
+    this.context.handler.frame(this, frame);
+    return this.reason === undefined;
+  };
+
+  constructor(id: number, socket: Socket, context: TcpContext) {
+    this.id = id;
+    this.socket = socket;
+    this.context = context;
+    this.cutter = new FrameCutter(context.rule, context.budget);
+    this.remoteAddress = addressOfText(socket.remoteAddress);
+    this.remotePort = socket.remotePort ?? 0;
+    this.localAddress = addressOfText(socket.localAddress);
+    this.localPort = socket.localPort ?? 0;
+    socket.setNoDelay(true);
+    socket.on('data', (chunk: Uint8Array) => this.take(chunk));
+    socket.on('drain', () => this.drained());
+    socket.on('end', () => this.end('peer'));
+    socket.on('error', () => this.close('broken'));
+    socket.on('close', () => this.finish());
+  }
+
+  get isClosed(): boolean {
+    return this.reason !== undefined;
+  }
+
+  /** Nobody listens to a paused connection, so nobody can say that it is silent. */
+  get isPaused(): boolean {
+    return this.isPausedByUser;
+  }
+
+  send(bytes: Uint8Array): boolean {
+    if (this.isClosed) return true;
+    const isTaken = this.socket.write(bytes);
+    if (this.socket.writableLength > this.context.sendBufferBytesMax && !this.isPausedByBuffer) {
+      this.isPausedByBuffer = true;
+      this.socket.pause();
+    }
+    return isTaken;
+  }
+
+  bufferedBytes(): number {
+    return this.socket.writableLength;
+  }
+
+  pause(): void {
+    this.isPausedByUser = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.isPausedByUser = false;
+    if (!this.isPausedByBuffer) this.socket.resume();
+  }
+
+  cork(action: () => void): void {
+    this.socket.cork();
+    try {
+      action();
+    } finally {
+      this.socket.uncork();
+    }
+  }
+
+  end(reason: TcpCloseReason): void {
+    if (this.isClosed) return;
+    this.reason = reason;
+    this.socket.end();
+    // Without a reader the end of the peer would never be seen.
+    this.socket.resume();
+    this.cancelEnd = startTimer(END_TIMEOUT_MS, () => this.socket.destroy());
+  }
+
+  close(reason: TcpCloseReason): void {
+    this.reason ??= reason;
+    this.socket.destroy();
+  }
+
+  private take(chunk: Uint8Array): void {
+    if (this.isClosed) return;
+    this.socket.cork();
+    try {
+      const verdict = this.cutter.push(chunk, this.onFrame);
+      if (verdict === 'ok') return;
+      this.context.statistics.framesRefused += 1;
+      this.end(verdict);
+    } catch (error) {
+      this.context.statistics.handlerFailures += 1;
+      handlerFailed.publish({ error });
+      this.close('handler-failed');
+    } finally {
+      this.socket.uncork();
+    }
+  }
+
+  private drained(): void {
+    this.isActive = true;
+    if (this.isPausedByBuffer) {
+      this.isPausedByBuffer = false;
+      if (!this.isPausedByUser && !this.isClosed) this.socket.resume();
+    }
+    if (!this.isClosed) this.context.handler.drained(this);
+  }
+
+  private finish(): void {
+    this.cancelEnd?.();
+    this.cutter.release();
+    this.reason ??= 'peer';
+    this.context.ended(this);
+    this.context.handler.closed(this, this.reason);
+  }
+}
