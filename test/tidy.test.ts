@@ -54,6 +54,7 @@ const LAYERS: LayerTable = {
   ],
   shard: ['base', 'memory', 'agent', 'ring', 'log', 'commit', 'observe', 'protocol'],
   nameserver: ['base', 'agent', 'protocol', 'transport'],
+  replication: ['base', 'memory', 'agent', 'ring', 'log', 'observe', 'protocol'],
   client: ['base', 'protocol'],
   broker: [
     ...['base', 'memory', 'protocol', 'transport', 'config', 'agent', 'ring', 'log', 'observe'],
@@ -66,7 +67,7 @@ const LAYERS: LayerTable = {
 
 /** The ground and the message path: no package at all. */
 const NO_PACKAGES: readonly string[] = [
-  ...['base', 'memory', 'agent', 'ring', 'log', 'commit', 'shard'],
+  ...['base', 'memory', 'agent', 'ring', 'log', 'commit', 'shard', 'replication'],
 ];
 
 /** Paths that only exist on somebody's machine. Put together here, so that this file passes itself. */

@@ -46,6 +46,7 @@ export type ErrorCode =
   | 'RATE_LIMITED'
   | 'TIMEOUT'
   | 'FLUSH_TIMEOUT'
+  | 'FLUSH_SLAVE_TIMEOUT'
   | 'TOPIC_NOT_FOUND'
   | 'QUEUE_NOT_FOUND'
   | 'GROUP_NOT_FOUND'
@@ -66,6 +67,8 @@ export type ErrorCode =
   | 'RECORD_CORRUPT'
   | 'SHARD_RESTARTING'
   | 'SHARD_FENCED'
+  | 'NOT_MASTER'
+  | 'SLAVE_NOT_AVAILABLE'
   | 'SEQUENCE_GAP'
   | 'STALE_PRODUCER_EPOCH'
   | 'LEASE_EXPIRED'
@@ -86,6 +89,7 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, ErrorDefinition>> = {
   RATE_LIMITED: row(22, 'warn', true, 'no', 429, 'The connection sends faster than its limit.', 'Wait retryAfterMs; batch messages to use fewer requests.'),
   TIMEOUT: row(30, 'error', true, 'unknown', 504, 'No answer within the time allowed; the outcome is unknown.', 'Send again with the same producerId and sequence: nothing is stored twice.'),
   FLUSH_TIMEOUT: row(31, 'error', true, 'unknown', 504, 'The disk did not confirm in time; the outcome is unknown.', 'Send again with the same producerId and sequence; look at sluice_flush_seconds in /metrics.'),
+  FLUSH_SLAVE_TIMEOUT: row(32, 'error', true, 'unknown', 504, 'No slave confirmed in time; the outcome is unknown.', 'Send again with the same producerId and sequence: nothing is stored twice. Look at the slave and at the network between.'),
   TOPIC_NOT_FOUND: row(40, 'error', false, 'no', 404, 'The topic does not exist and is not created automatically.', 'Create it with: sluice admin topics create NAME'),
   QUEUE_NOT_FOUND: row(41, 'error', false, 'no', 404, 'The topic has no queue with this number.', 'Ask for the topic with the op "topic": it names its queues.'),
   GROUP_NOT_FOUND: row(42, 'error', false, 'no', 404, 'The consumer group does not exist.', 'A group comes into being with its first subscribe; list them with: sluice admin groups list'),
@@ -106,6 +110,8 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, ErrorDefinition>> = {
   RECORD_CORRUPT: row(82, 'error', false, 'no', 422, 'A checksum does not match.', 'On send: the batch was damaged on its way, send it again. On read: the stored bytes are damaged, run: sluice inspect'),
   SHARD_RESTARTING: row(83, 'warn', true, 'unknown', 503, 'The shard of this queue is restarting; the outcome is unknown.', 'Retry after retryAfterMs with the same producerId and sequence.'),
   SHARD_FENCED: row(84, 'fatal', true, 'unknown', 503, 'The shard of this queue is fenced after repeated failures.', 'Read the broker log for the cause; restart the broker once it is removed.'),
+  NOT_MASTER: row(85, 'error', true, 'no', 503, 'This broker is not the master of this log.', 'Send to the master: ask a NameServer for the route again.'),
+  SLAVE_NOT_AVAILABLE: row(86, 'warn', true, 'no', 503, 'A synchronous master has too few slaves connected and near; nothing was stored.', 'Wait retryAfterMs, or send to another master; start the slave, or look at its lag.'),
   SEQUENCE_GAP: row(90, 'error', false, 'no', 409, 'The sequence is not the next one of this producer.', 'Send the missing sequences first, or start over with a higher producer epoch.'),
   STALE_PRODUCER_EPOCH: row(91, 'error', false, 'no', 409, 'A newer instance of this producer exists.', 'Stop this instance, or choose another producerId.'),
   LEASE_EXPIRED: row(100, 'error', false, 'no', 409, 'The token is no longer valid: the lease ended and the message went elsewhere or will.', 'Drop the result; the message is delivered again. Extend leases for slow work.'),

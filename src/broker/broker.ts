@@ -258,7 +258,8 @@ export class RunningBroker implements Broker {
   /** A shard that its disk has fenced runs on and serves what is committed, but the broker is not ready for work. */
   private onShardEvent(shard: number, event: ShardEvent): void {
     const log = this.log.child('shard');
-    if (event.event !== 'fenced') log.warn(event.event, { shard, ...event });
+    if (event.event === 'metadata') log.info(event.event, { shard });
+    else if (event.event !== 'fenced') log.warn(event.event, { shard, ...event });
     else {
       log.error(event.event, { shard, ...event });
       this.fencedByDisk.set(shard, `shard ${shard}: ${event.message}`);

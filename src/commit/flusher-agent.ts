@@ -92,7 +92,8 @@ export class FlusherAgent {
     if (this.failure === undefined) {
       this.write();
       if (this.flushed < this.written) this.flush();
-      if (this.checkpointed < this.flushed) this.checkpoint.write(this.flushed);
+      // Clean, when the log was this broker's own: whoever follows this log knows that nothing he has of it is missing here.
+      this.checkpoint.write(this.flushed, this.options.memory.isLeading);
     }
     this.file?.close();
     this.file = undefined;

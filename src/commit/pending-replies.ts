@@ -61,6 +61,11 @@ export class PendingReplies<Subject> {
     return entry.position <= commit ? entry : undefined;
   }
 
+  /** The entry `index` places behind the head, below `length`. */
+  at(index: number): PendingReply<Subject> {
+    return this.entries[(this.head + index) & this.mask] as PendingReply<Subject>;
+  }
+
   /** Removes what `peek` gave. */
   shift(): void {
     (this.entries[this.head & this.mask] as PendingReply<Subject>).subject = undefined;

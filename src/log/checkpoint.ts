@@ -2,7 +2,8 @@
  * The flushed position in a file of its own, in two slots written in turn: closes the window in which the last flushed
  * batch is not yet named by a later one (research: reliability 2.3). Flusher thread; the sync blocks.
  *
- *   slot (512 bytes, at 0 and at 4096):  0 u32 magic   4 u32 crc of 8..32   8 u64 flushed   16 u64 number   24 u64 epoch
+ *   slot (512 bytes, at 0 and at 4096):  0 u32 magic   4 u32 crc of 8..32   8 u64 flushed   16 u64 number   24 u32 epoch
+ *   28 u32 1: written by a clean stop, nothing was appended behind it
  */
 import { getU64, setU64 } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32.ts';
@@ -20,6 +21,8 @@ export type CheckpointValue = {
   readonly flushed: number;
   readonly number: number;
   readonly epoch: number;
+  /** Written by a clean stop: nothing that was appended before is missing. */
+  readonly isClean: boolean;
 };
 
 /** The newest valid slot; undefined when there is none (a new log, or both damaged). */
@@ -45,7 +48,12 @@ function readSlot(file: StorageFile, byteOffset: number): CheckpointValue | unde
     view.getUint32(4, true) !== crc32(bytes, CRC_FROM, CRC_TO)
   )
     return undefined;
-  return { flushed: getU64(view, 8), number: getU64(view, 16), epoch: getU64(view, 24) };
+  return {
+    flushed: getU64(view, 8),
+    number: getU64(view, 16),
+    epoch: view.getUint32(24, true),
+    isClean: view.getUint32(28, true) === 1,
+  };
 }
 
 export class CheckpointWriter {
@@ -68,13 +76,14 @@ export class CheckpointWriter {
   }
 
   /** Names `flushed`, which must be on the disk already. @throws STORAGE_IO; then the shard is fenced */
-  write(flushed: number): void {
+  write(flushed: number, isClean = false): void {
     this.number += 1;
     const view = new DataView(this.bytes.buffer);
     view.setUint32(0, MAGIC, true);
     setU64(view, 8, flushed);
     setU64(view, 16, this.number);
-    setU64(view, 24, this.epoch);
+    view.setUint32(24, this.epoch, true);
+    view.setUint32(28, isClean ? 1 : 0, true);
     view.setUint32(4, crc32(this.bytes, CRC_FROM, CRC_TO), true);
     this.file.write(this.bytes, (this.number % 2) * SLOT_DISTANCE);
     this.file.sync();

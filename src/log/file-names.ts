@@ -9,6 +9,12 @@ const SNAPSHOT = /^state-(\d{16})\.snap$/;
 export const CHECKPOINT_NAME = 'checkpoint';
 /** Is there while the tail is being overwritten: found at a start, the attempt before did not come to its end. */
 export const OVERWRITING_NAME = 'overwriting';
+/** Is there as long as this log follows a master's: marks in its headers are the master's, only the checkpoint counts. */
+export const FOLLOWING_NAME = 'following';
+/** Names the position that the log is being cut to: found at a start, the cut is finished first. */
+export const CUTTING_NAME = 'cutting';
+/** Is there while the log is being replaced by files of the master: found at a start, everything is thrown away. */
+export const REPLACING_NAME = 'replacing';
 /** Of files that are being made; left behind by a process that died. */
 export const TEMPORARY_SUFFIX = '.tmp';
 
@@ -25,6 +31,11 @@ export function indexName(segment: number): string {
 /** The snapshot of the state that the log gives up to `position`. */
 export function snapshotName(position: number): string {
   return `state-${String(position).padStart(16, '0')}.snap`;
+}
+
+/** What was cut off behind `position`; `attempt` tells several apart. Never read by a broker. */
+export function quarantineName(position: number, attempt: number): string {
+  return `cut-${String(position).padStart(16, '0')}-${String(attempt).padStart(4, '0')}.tail`;
 }
 
 /** The number in the name of a segment; undefined for another name. */

@@ -7,7 +7,16 @@ import { ERROR_CODES, type ErrorCode, errorCodeOf } from '../base/error-codes.ts
 import { CELL_BYTES, PositionCell } from '../memory/position-cell.ts';
 
 /** Bytes of shared memory for one LogMemory. */
-export const LOG_MEMORY_BYTES: number = 7 * CELL_BYTES;
+export const LOG_MEMORY_BYTES: number = 11 * CELL_BYTES;
+
+/** The gate of a replicated shard before the replication thread has said anything: nothing is appended. */
+export const GATE_UNDECIDED = 0;
+/** Sends are taken. Other values than these two are the number of the error code that refuses them. */
+export const GATE_OPEN = -1;
+/** The shard may write its own records, but no sends are taken: too few slaves are near. */
+export const GATE_NO_SLAVE: number = ERROR_CODES.SLAVE_NOT_AVAILABLE.number;
+/** Another broker reigns: nothing is ever appended again in this life. */
+export const GATE_FENCED: number = ERROR_CODES.NOT_MASTER.number;
 
 export class LogMemory {
   /** Written by the shard: batches below are complete in the tail window. */
@@ -18,6 +27,12 @@ export class LogMemory {
   readonly flushed: PositionCell;
   /** Written by the shard: acks may go out, and consumers see, up to here. */
   readonly commit: PositionCell;
+  /** Written by replication: on a master what enough slaves have confirmed, on a slave the master's commit position. */
+  readonly replicated: PositionCell;
+  /** Written by the shard, before it overwrites them: bytes below are no longer in the tail window. */
+  readonly hotStart: PositionCell;
+  private readonly gateWord: Int32Array;
+  private readonly leads: Int32Array;
   private readonly fault: Int32Array;
   private readonly opened: Int32Array;
   private readonly stop: Int32Array;
@@ -30,6 +45,10 @@ export class LogMemory {
     this.fault = new Int32Array(memory, byteOffset + 4 * CELL_BYTES, 1);
     this.opened = new Int32Array(memory, byteOffset + 5 * CELL_BYTES, 1);
     this.stop = new Int32Array(memory, byteOffset + 6 * CELL_BYTES, 1);
+    this.replicated = new PositionCell(memory, byteOffset + 7 * CELL_BYTES);
+    this.hotStart = new PositionCell(memory, byteOffset + 8 * CELL_BYTES);
+    this.gateWord = new Int32Array(memory, byteOffset + 9 * CELL_BYTES, 1);
+    this.leads = new Int32Array(memory, byteOffset + 10 * CELL_BYTES, 1);
   }
 
   /** Flusher only: it has stopped for good. */
@@ -41,6 +60,26 @@ export class LogMemory {
   faultCode(): ErrorCode | undefined {
     const number = Atomics.load(this.fault, 0);
     return number === 0 ? undefined : errorCodeOf(number);
+  }
+
+  /** Replication only: may a replicated master take sends? One of the GATE_ values. */
+  setGate(gate: number): void {
+    Atomics.store(this.gateWord, 0, gate);
+  }
+
+  /** What replication has decided last. */
+  gate(): number {
+    return Atomics.load(this.gateWord, 0);
+  }
+
+  /** Shard only: it writes records of its own from now on. */
+  markLeading(): void {
+    Atomics.store(this.leads, 0, 1);
+  }
+
+  /** Has the shard written records of its own in this life? One that only followed does not know what it may be missing. */
+  get isLeading(): boolean {
+    return Atomics.load(this.leads, 0) === 1;
   }
 
   /** Shard only: recovery is over and the positions stand. */

@@ -41,6 +41,11 @@ export type RecoveryOptions = {
   readonly from: number;
   /** Flushed position that the checkpoint names; 0 without one. */
   readonly flushed: number;
+  /**
+   * Do the flushed positions that headers name tell about this disk? Not in a log that follows a master: they were known to
+   * the master, when its disk had those bytes. Default true.
+   */
+  readonly trustsHeaders?: boolean;
   /** Writes a higher one into the checkpoint, for good. */
   readonly confirm: (flushed: number) => void;
   readonly visit: BatchVisitor;
@@ -151,7 +156,8 @@ class LogScan {
     const at = position % this.options.segmentBytes;
     if (!isStoredHeader(bytes, view, at, position, chunkLeft)) return 0;
     if (!isStoredPayload(bytes, view, at)) return 0;
-    this.flushedMax = Math.max(this.flushedMax, getU64(view, at + layout.STORED_FLUSHED));
+    if (this.options.trustsHeaders !== false)
+      this.flushedMax = Math.max(this.flushedMax, getU64(view, at + layout.STORED_FLUSHED));
     return view.getUint32(at + layout.STORED_BYTES, true);
   }
 

@@ -1,6 +1,7 @@
 /** Carries out one side job on a storage. Blocks; runs on a piscina thread, or inline in tests and simulation. */
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
+import { setFollowing } from './cut-tail.ts';
 import { indexName, segmentName, TEMPORARY_SUFFIX } from './file-names.ts';
 import { findKey, locate } from './find-messages.ts';
 import { IndexBuilder, IndexReader } from './index-file.ts';
@@ -50,6 +51,9 @@ function carryOut(storage: Storage, job: SideJob): Omit<SideJobResult, 'job'> {
       return { found: locate(storage, job) };
     case 'scrub':
       return { damaged: scrub(storage, job) };
+    case 'set-following':
+      setFollowing(storage, job.follows);
+      return {};
     case 'measure-volume':
       return volume(storage);
   }

@@ -51,6 +51,9 @@ export class ShardLog {
   private readonly tail: TailWindow;
   private readonly memory: LogMemory;
   private readonly leases: TailLeases;
+  /** Position of the newest batch header; -1 before there is one. */
+  lastHeaderAt: number;
+  /** The epoch that new batches name. */
   private readonly epoch: number;
   /** Positions below this may be overwritten by bytes one window later: looked up once a slot. */
   private checkedEnd: number;
@@ -67,6 +70,8 @@ export class ShardLog {
     position: number;
     preparedEnd: number;
     epoch: number;
+    /** Position of the recovered log's last header; -1 without one. */
+    lastHeaderAt?: number;
   }) {
     this.tail = options.tail;
     this.memory = options.memory;
@@ -80,10 +85,12 @@ export class ShardLog {
     this.flushed = options.position;
     this.preparedEnd = options.preparedEnd;
     this.epoch = options.epoch;
+    this.lastHeaderAt = options.lastHeaderAt ?? -1;
     this.loadedFrom = options.position;
     // A recovered log starts with an empty window: everything in the current slot is free.
     this.checkedEnd =
       options.position - (options.position % this.tail.slotBytes) + this.tail.slotBytes;
+    this.memory.hotStart.publish(this.hotStart);
     this.fields = {
       kind: layout.KIND_DATA,
       bytes: 0,
@@ -118,13 +125,34 @@ export class ShardLog {
     const bytes = layout.STORED_HEADER_BYTES + payloadBytes;
     invariant(bytes <= this.batchBytesMax, 'a batch fits', bytes, this.batchBytesMax);
     const start = this.chunkLeft() < bytes ? this.appended + this.chunkLeft() : this.appended;
-    const end = start + bytes;
+    return this.noRoomUntil(start + bytes);
+  }
+
+  /** The same for bytes that are taken over as they are. */
+  noRoomForRun(bytes: number): NoRoom | undefined {
+    return this.noRoomUntil(this.appended + bytes);
+  }
+
+  private noRoomUntil(end: number): NoRoom | undefined {
     if (end > this.preparedEnd) return 'segment-missing';
     while (this.checkedEnd < end) {
       if (!this.isSlotFree(this.checkedEnd)) return 'window-full';
       this.checkedEnd += this.tail.slotBytes;
+      // Publishes: whoever copied bytes below must throw the copy away. Before any of them is overwritten.
+      this.memory.hotStart.publish(this.hotStart);
     }
     return undefined;
+  }
+
+  /**
+   * Takes over bytes of another log at the same position, unchanged: whole batches, padding, the rest of a chunk. There must
+   * be room, and they end within the chunk.
+   */
+  appendRun(source: Uint8Array, at: number, length: number): void {
+    invariant(length <= this.chunkLeft(), 'a run ends within its chunk', length, this.chunkLeft());
+    invariant(this.appended + length <= this.checkedEnd, 'room was checked', this.appended, length);
+    this.tail.bytes.set(source.subarray(at, at + length), this.tail.place(this.appended));
+    this.appended += length;
   }
 
   /**
@@ -162,7 +190,8 @@ export class ShardLog {
     this.memory.appended.publish(this.appended);
   }
 
-  private chunkLeft(): number {
+  /** Bytes to the end of the chunk that is written. */
+  chunkLeft(): number {
     return this.chunkBytes - (this.appended % this.chunkBytes);
   }
 
@@ -182,6 +211,7 @@ export class ShardLog {
     header.kind = from.kind;
     header.bytes = bytes;
     header.position = this.appended;
+    this.lastHeaderAt = this.appended;
     header.baseOffset = from.baseOffset;
     header.storedAtMs = storedAtMs;
     header.flushed = this.flushed;

@@ -65,6 +65,8 @@ export type SideJob = { readonly job: number } & (
       readonly chunkBytes: number;
     }
   | { readonly kind: 'measure-volume' }
+  /** Says on the disk whether the log follows a master's (cut-tail.ts). */
+  | { readonly kind: 'set-following'; readonly follows: boolean }
 );
 
 /** Without the number that the queue of jobs gives it. */

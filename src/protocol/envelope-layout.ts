@@ -66,6 +66,11 @@ export const CONTROL_SESSION = 0; // u32
 export const CONTROL_CORRELATION = 4; // u32
 export const CONTROL_JSON = 8;
 
+/** A run of a master's log, whole batches and what stands between them, to append as it is: no answer. Replication only. */
+export const REQUEST_REPLICATE = 6;
+export const REPLICATE_POSITION = 0; // u64
+export const REPLICATE_RUN = 8;
+
 export const REPLY_PRODUCED = 1;
 export const PRODUCED_SESSION = 0; // u32
 export const PRODUCED_CORRELATION = 4; // u32

@@ -79,7 +79,22 @@ export type ShardControlRequest =
   | { readonly op: 'redrive'; readonly groupId: number; readonly max: number } // {redriven: number}
   | { readonly op: 'locate'; readonly position: number } // MessageLocation or null
   | { readonly op: 'findKey'; readonly topicId: number; readonly key: string; readonly max: number } // MessageLocation[]
+  | { readonly op: 'replicaState' } // ReplicaState
+  /** A slave of this name is about to be sent the log. Answered with the position behind the record that says so. */
+  | { readonly op: 'putReplica'; readonly name: string } // {end: number}
   | { readonly op: 'drain' }; // {} once all is flushed and the snapshot is written
+
+/** What replication has to know of a shard's log. */
+export type ReplicaState = {
+  readonly logId: string;
+  readonly epochs: readonly { readonly epoch: number; readonly first: number }[];
+  readonly replicas: readonly string[];
+  readonly appended: number;
+  /** Position of the newest batch header; -1 in an empty log. */
+  readonly lastHeaderAt: number;
+  /** Is nothing appended but what replication brings? */
+  readonly isFollowing: boolean;
+};
 
 export type QueueStatus = {
   readonly queueId: number;
@@ -150,6 +165,13 @@ export function shardOf(topicId: number, queueId: number, shards: number): numbe
   return (topicId + queueId) % shards;
 }
 
+/** On a slave: what has come or gone in the log that it follows. */
+export type MetadataChange =
+  | { readonly put: 'topic'; readonly topic: TopicRecord }
+  | { readonly put: 'group'; readonly group: GroupRecord }
+  | { readonly drop: 'topic'; readonly topicId: number }
+  | { readonly drop: 'group'; readonly groupId: number };
+
 /** Something that operators or the acceptor must act on. */
 export type ShardEvent =
   | { readonly event: 'needs-dead-letter-topic'; readonly groupId: number }
@@ -157,4 +179,5 @@ export type ShardEvent =
   | { readonly event: 'read-only'; readonly message: string }
   | { readonly event: 'writable' }
   | { readonly event: 'rot'; readonly from: number; readonly to: number; readonly message: string }
+  | { readonly event: 'metadata'; readonly change: MetadataChange }
   | { readonly event: 'recovered'; readonly message: string };

@@ -132,6 +132,9 @@ export class ControlPath {
       case 'drain':
         this.onDrain?.(() => finish({}));
         return 'later';
+      case 'replicaState':
+      case 'putReplica':
+        throw new SluiceError('UNSUPPORTED', 'this broker has no replication');
     }
   }
 
@@ -303,8 +306,10 @@ function startOffset(queue: ConsumeQueue, to: StartPoint, current = -1): number 
     case 'time':
       return Math.min(queue.offsetAtTime(to.epochMs), queue.visibleEnd);
     case 'offsets': {
-      const wanted =
-        to.offsets[String(queue.queueId)] ?? (current >= 0 ? current : queue.minOffset);
+      const named = to.offsets[String(queue.queueId)];
+      // A queue that is not named stays where it is, also while its end cannot be seen yet.
+      if (named === undefined && current >= 0) return current;
+      const wanted = named ?? queue.minOffset;
       return Math.min(Math.max(wanted, queue.minOffset), queue.visibleEnd);
     }
   }

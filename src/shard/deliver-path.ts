@@ -51,6 +51,11 @@ export class DeliverPath {
     this.nextLeaseId = context.state.boot * LEASES_PER_BOOT + 1;
   }
 
+  /** A boot has begun: its leases are numbered anew. */
+  beginBoot(): void {
+    this.nextLeaseId = this.context.state.boot * LEASES_PER_BOOT + 1;
+  }
+
   /** Delivers what is ready. @returns deliveries made */
   doWork(): number {
     // A boot whose number is not safe may be given that number again, and with it the same leases.

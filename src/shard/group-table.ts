@@ -29,7 +29,13 @@ export class GroupTable {
 
   constructor(context: ShardContext) {
     this.context = context;
-    for (const one of context.state.allGroupQueues()) if (!one.retries.isEmpty) this.timed.add(one);
+    this.watchAll();
+  }
+
+  /** Group queues with retries are looked at when time passes: those that the log has brought. */
+  watchAll(): void {
+    for (const one of this.context.state.allGroupQueues())
+      if (!one.retries.isEmpty) this.timed.add(one);
   }
 
   /** Messages of a queue have become visible. */

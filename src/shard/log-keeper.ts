@@ -142,6 +142,8 @@ export class LogKeeper {
   private writeSnapshotWhenSafe(): void {
     const waiting = this.waiting;
     if (waiting === undefined || this.context.log.flushed < waiting.position) return;
+    // What others have not confirmed may yet be cut, and what a snapshot holds is taken for visible at the next start.
+    if (this.context.isBounded && this.context.commit < waiting.position) return;
     this.waiting = undefined;
     const job = {
       kind: 'write-snapshot',

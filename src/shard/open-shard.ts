@@ -4,6 +4,7 @@ import { SluiceError } from '../base/errors.ts';
 import { PendingReplies } from '../commit/pending-replies.ts';
 import { CheckpointWriter, readCheckpoint } from '../log/checkpoint.ts';
 import { ControlWriter } from '../log/control-record.ts';
+import { dropHalfReplaced, finishCut, isFollowing, setFollowing } from '../log/cut-tail.ts';
 import { segmentOfName } from '../log/file-names.ts';
 import type { LogMemory } from '../log/log-memory.ts';
 import { type RecoveredLog, recoverLog } from '../log/recovery.ts';
@@ -18,11 +19,13 @@ import * as layout from '../protocol/batch/batch-layout.ts';
 import type { ShardEvent, ShardMetadata } from '../protocol/shard-control.ts';
 import { JobQueue } from './job-queue.ts';
 import type { SnapshotState } from './log-keeper.ts';
+import type { HeldQueue } from './replica-side.ts';
 import { ShardAgent } from './shard-agent.ts';
 import { chunkBytesOf, type ShardConfig } from './shard-config.ts';
 import type { ReplySubject, ShardContext } from './shard-context.ts';
 import type { ShardPort } from './shard-port.ts';
-import { type MetadataRecord, ShardState } from './shard-state.ts';
+import { ShardState } from './shard-state.ts';
+import { takeLead } from './take-lead.ts';
 
 /** Answers that may wait for the disk at one time. */
 const PENDING_REPLIES_MAX = 65_536;
@@ -39,6 +42,8 @@ export type OpenShardOptions = {
   readonly jobs: SideJobs;
   /** The epoch of this reign; rises when a slave becomes master. */
   readonly epoch: number;
+  /** A name for a log that has none, made by chance; without one it cannot have slaves. */
+  readonly logId?: string;
   readonly wakeFlusher: () => void;
 };
 
@@ -53,9 +58,15 @@ export type OpenedShard = {
 export function openShard(options: OpenShardOptions): OpenedShard {
   const { config, storage, memory } = options;
   const state = new ShardState(config.shard, config.shards);
-  const { recovered, indexEnd, snapshotPosition } = recoverState(options, state);
-  for (const cell of [memory.appended, memory.written, memory.flushed, memory.commit])
+  const { replication } = config;
+  const isBounded = replication?.role === 'slave' || replication?.ack === 'SYNC_MASTER';
+  const start = recoverState(options, state, isBounded);
+  const { recovered, indexEnd, snapshotPosition, lastHeaderAt, wasClean } = start;
+  for (const cell of [memory.appended, memory.written, memory.flushed])
     cell.publish(recovered.position);
+  const commit = isBounded ? snapshotPosition : recovered.position;
+  memory.commit.publish(commit);
+  setFollowing(storage, replication?.role === 'slave');
   const preparedEnd = prepareFirst(options, recovered);
   const log = new ShardLog({
     tail: options.tail,
@@ -65,6 +76,7 @@ export function openShard(options: OpenShardOptions): OpenedShard {
     position: recovered.position,
     preparedEnd,
     epoch: options.epoch,
+    lastHeaderAt,
   });
   const jobs = new JobQueue(options.jobs);
   const emit = (event: ShardEvent): void => {
@@ -85,14 +97,14 @@ export function openShard(options: OpenShardOptions): OpenedShard {
     control: new ControlWriter(log.batchBytesMax - layout.STORED_HEADER_BYTES),
     submit: (input, done) => jobs.submit(input, done),
     emit,
-    commit: recovered.position,
+    commit,
+    isBounded,
+    isFollowing: mustFollow(options, state, wasClean),
     bootEnd: Number.POSITIVE_INFINITY,
     refusal: undefined,
     fenced: undefined,
   };
-  const boot: MetadataRecord = { put: 'boot', boot: state.boot + 1 };
-  state.applyMetadata(boot);
-  context.control.metadata(boot);
+  if (!context.isFollowing) takeLead(context, options.epoch, options.logId);
   const sealed = storage
     .list()
     .map(segmentOfName)
@@ -102,7 +114,10 @@ export function openShard(options: OpenShardOptions): OpenedShard {
   const agent = new ShardAgent(
     context,
     jobs,
-    { indexEnd, snapshotPosition, segments: sealed },
+    {
+      ...{ indexEnd, snapshotPosition, segments: sealed, epoch: options.epoch },
+      ...{ logId: options.logId, held: start.held },
+    },
     options.wakeFlusher,
   );
   report(recovered, emit);
@@ -138,12 +153,26 @@ function prepareFirst({ config, storage }: OpenShardOptions, recovered: Recovere
   throw new SluiceError(error.code, error.message);
 }
 
+type RecoveredState = {
+  readonly recovered: RecoveredLog;
+  readonly indexEnd: number;
+  readonly snapshotPosition: number;
+  readonly lastHeaderAt: number;
+  /** Queues with messages that are not known to be confirmed. */
+  readonly held: readonly HeldQueue[];
+  /** The stop before was a clean one. */
+  readonly wasClean: boolean;
+};
+
 /** Snapshot first, then the log: entries from where the index ends, everything else from where the snapshot stands. */
 function recoverState(
   options: OpenShardOptions,
   state: ShardState,
-): { recovered: RecoveredLog; indexEnd: number; snapshotPosition: number } {
+  isBounded: boolean,
+): RecoveredState {
   const { config, storage, clock } = options;
+  finishCut(storage, config.segmentBytes);
+  dropHalfReplaced(storage);
   const nowMs = clock.monotonicMs();
   const epochNowMs = clock.epochMs();
   repairDirectory(storage);
@@ -160,20 +189,23 @@ function recoverState(
     queue.expire((segment) => !present.has(segment.segment));
   const indexEnd = snapshotState?.indexEnd ?? 0;
   const snapshotPosition = snapshot?.position ?? 0;
+  const checkpoint = readCheckpoint(storage);
+  // Of what came after the snapshot nobody here knows whether others have it.
+  const shown = new Map([...state.queues.values()].map((queue) => [queue, queue.storedEnd]));
+  let lastHeaderAt = -1;
   const recovered = recoverLog({
     storage,
-    confirm: (flushed) => {
-      const checkpoint = new CheckpointWriter(storage, options.epoch);
-      checkpoint.write(flushed);
-      checkpoint.close();
-    },
+    trustsHeaders: !isFollowing(storage),
+    confirm: (flushed) => confirm(options, flushed),
     segmentBytes: config.segmentBytes,
     chunkBytes: chunkBytesOf(config),
     from: indexEnd,
-    flushed: Math.max(readCheckpoint(storage)?.flushed ?? 0, snapshotPosition),
+    flushed: Math.max(checkpoint?.flushed ?? 0, snapshotPosition),
     visit: (bytes, view, at, position) => {
       const kind = view.getUint16(at + layout.STORED_KIND, true);
       const isNew = position >= snapshotPosition;
+      lastHeaderAt = position;
+      state.noteEpoch(view.getUint32(at + layout.STORED_EPOCH, true), position);
       if (kind === layout.KIND_DATA) state.addBatch(bytes, view, at, position, isNew);
       else if (kind === layout.KIND_CONTROL && isNew) {
         state.addControl(bytes, view, at, nowMs, epochNowMs);
@@ -184,12 +216,40 @@ function recoverState(
     (sum, range) => sum + Math.ceil((range.to - range.from) / RECORD_BYTES_MIN),
     0,
   );
+  const held: HeldQueue[] = [];
   for (const queue of state.queues.values()) {
-    queue.visibleEnd = queue.storedEnd;
+    queue.visibleEnd = isBounded ? (shown.get(queue) ?? queue.minOffset) : queue.storedEnd;
+    if (queue.visibleEnd < queue.storedEnd) held.push({ queue, visibleEnd: queue.storedEnd });
     // Offsets of messages that rot has taken are never given out again.
     queue.endOffset += lostMax;
   }
-  return { recovered, indexEnd, snapshotPosition };
+  const wasClean = checkpoint?.isClean === true && checkpoint.flushed === recovered.position;
+  if (wasClean && config.replication !== undefined) confirm(options, recovered.position);
+  return { recovered, indexEnd, snapshotPosition, lastHeaderAt, held, wasClean };
+}
+
+/** Names a flushed position for good, and with it that the stop before need not have been a clean one. @throws STORAGE_IO */
+function confirm({ storage, epoch }: OpenShardOptions, flushed: number): void {
+  const checkpoint = new CheckpointWriter(storage, epoch);
+  checkpoint.write(flushed);
+  checkpoint.close();
+}
+
+/**
+ * Does it append nothing of its own at first? A slave never does. A master that may have less than its slaves must not write
+ * what they have otherwise: after an unclean stop under ASYNC_FLUSH, and under SYNC_MASTER always, which costs nothing. Whoever
+ * begins a new reign is not bound by what others have more: their tails are of an older epoch.
+ */
+function mustFollow(
+  { config, epoch }: OpenShardOptions,
+  state: ShardState,
+  wasClean: boolean,
+): boolean {
+  const { replication, flushMode } = config;
+  if (replication === undefined) return false;
+  if (replication.role === 'slave' || replication.ack === 'SYNC_MASTER') return true;
+  const isNewReign = (state.epochs.at(-1)?.epoch ?? 0) < epoch;
+  return flushMode === 'ASYNC_FLUSH' && state.replicas.size > 0 && !wasClean && !isNewReign;
 }
 
 /** Topics, groups and what they have settled stand in the snapshot, once the segments with their records are let go. */

@@ -5,6 +5,7 @@ import {
   type ControlResult,
   PENDING_CONTROL,
   PENDING_DUPLICATE,
+  PENDING_NOTHING,
   PENDING_PRODUCED,
   PENDING_SETTLED,
   PENDING_SILENT,
@@ -40,7 +41,8 @@ export function releaseReplies(sender: ReplySender): number {
 }
 
 /** What an ack of this shard means. */
-function durabilityOf({ config }: ShardContext): number {
+function durabilityOf({ config, isBounded }: ShardContext): number {
+  if (isBounded) return envelope.DURABILITY_REPLICATED;
   if (config.isVolatile || config.flushMode === 'ASYNC_FLUSH') return envelope.DURABILITY_MEMORY;
   return envelope.DURABILITY_DISK;
 }
@@ -52,7 +54,7 @@ function show(sender: ReplySender, reply: Reply): void {
 }
 
 function sendReply(port: ShardPort | undefined, reply: Reply, durability: number): boolean {
-  if (port === undefined || reply.kind === PENDING_SILENT) return true;
+  if (port === undefined || isSilent(reply)) return true;
   const { session, correlation } = reply;
   if (reply.kind === PENDING_SETTLED)
     return correlation === 0 || port.settled(session, correlation);
@@ -83,13 +85,42 @@ function failTheRest(context: ShardContext): number {
     const request = requestOf(reply.kind);
     const port = context.ports[reply.port];
     const isTold =
-      reply.kind === PENDING_SILENT ||
+      isSilent(reply) ||
       port?.failed(reply.session, reply.correlation, request, fenced.code, fenced.text);
     if (isTold === false) return failed;
     pending.shift();
     failed += 1;
   }
   return failed;
+}
+
+function isSilent({ kind }: Reply): boolean {
+  return kind === PENDING_SILENT || kind === PENDING_NOTHING;
+}
+
+/**
+ * Tells the senders of everything up to `position` that the outcome is unknown: no slave has confirmed it in time. What they
+ * stored stays, and becomes visible when a slave has it. Stops when a reply ring is full.
+ *
+ * @returns true when all were told
+ */
+export function timeOutReplies(context: ShardContext, position: number): boolean {
+  const { pending } = context;
+  const text = `no slave has confirmed position ${position}, which is on this disk`;
+  for (let index = 0; index < pending.length; index += 1) {
+    const reply = pending.at(index);
+    if (reply.position > position) return true;
+    if (isSilent(reply)) continue;
+    const port = context.ports[reply.port];
+    const { session, correlation } = reply;
+    const isTold =
+      (reply.kind === PENDING_SETTLED && correlation === 0) ||
+      port?.failed(session, correlation, requestOf(reply.kind), 'FLUSH_SLAVE_TIMEOUT', text);
+    if (isTold === false) return false;
+    if (reply.kind !== PENDING_PRODUCED) reply.subject = undefined;
+    reply.kind = reply.kind === PENDING_PRODUCED ? PENDING_SILENT : PENDING_NOTHING;
+  }
+  return true;
 }
 
 function requestOf(kind: number): number {

@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from '../base/error-codes.ts';
 import { KIB } from '../base/units.ts';
+import { boundedCommit, safePosition } from '../commit/commit-policy.ts';
 import type { ConsumeQueue } from '../log/consume-queue.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
@@ -18,6 +19,7 @@ import { MessageCopier } from './message-copier.ts';
 import { PageLoader } from './page-loader.ts';
 import { ProducePath } from './produce-path.ts';
 import { type ReplySender, releaseReplies } from './release-replies.ts';
+import { type HeldQueue, ReplicaSide } from './replica-side.ts';
 import { SettlePath } from './settle-path.ts';
 import {
   type ControlResult,
@@ -48,6 +50,7 @@ export class ShardAgent {
   private readonly fetch: FetchPath;
   private readonly control: ControlPath;
   private readonly deadLetters: DeadLetters;
+  private readonly replica: ReplicaSide | undefined;
   private readonly wakeFlusher: () => void;
   private readonly sender: ReplySender;
   private timerAtMs: number = Number.NEGATIVE_INFINITY;
@@ -59,7 +62,14 @@ export class ShardAgent {
   constructor(
     context: ShardContext,
     jobs: JobQueue,
-    from: { indexEnd: number; snapshotPosition: number; segments: readonly number[] },
+    from: {
+      indexEnd: number;
+      snapshotPosition: number;
+      segments: readonly number[];
+      epoch: number;
+      logId: string | undefined;
+      held: readonly HeldQueue[];
+    },
     wakeFlusher: () => void,
   ) {
     this.context = context;
@@ -78,12 +88,23 @@ export class ShardAgent {
     this.control = new ControlPath(context, this.groups, this.deadLetters, this.keeper);
     this.control.onDrain = (done) => this.draining.push(done);
     this.sender = { context, onVisible: (queue) => this.wake(queue) };
+    const { replication } = context.config;
+    if (replication !== undefined)
+      this.replica = new ReplicaSide({
+        ...{ context, keeper: this.keeper, replication, held: from.held },
+        ...{ epoch: from.epoch, logId: from.logId, onVisible: (queue) => this.wake(queue) },
+        onLead: () => {
+          this.deliver.beginBoot();
+          this.groups.watchAll();
+        },
+      });
   }
 
   /** One duty cycle. @returns work done; 0: the thread may park */
   doWork(): number {
     const nowMs = this.context.clock.monotonicMs();
     let work = this.jobs.poll();
+    if (this.replica !== undefined) work += this.replica.doWork(nowMs);
     work += this.readRequests();
     if (this.isMetadataLogged()) work += this.deadLetters.doWork() + this.copier.doWork();
     this.appendControl();
@@ -105,13 +126,15 @@ export class ShardAgent {
     if (memory.faultCode() !== undefined && this.context.fenced === undefined) return true;
     if (memory.flushed.observe() > log.flushed || memory.written.observe() > log.written)
       return true;
+    if (this.replica?.hasWork() === true) return true;
     return !this.isBlocked && ports.some((port) => !port.requests.isEmpty());
   }
 
   /** Milliseconds that the thread may sleep. */
   msUntilDue(): number {
     if (this.isBlocked || this.draining.length > 0 || this.keeper.isSnapshotWaiting) return 1;
-    const next = Math.min(this.groups.nextTimerMs(), this.fetch.nextTimerMs());
+    const replicaMs = this.replica?.nextTimerMs() ?? Number.POSITIVE_INFINITY;
+    const next = Math.min(this.groups.nextTimerMs(), this.fetch.nextTimerMs(), replicaMs);
     return Math.max(0, Math.min(100, next - this.context.clock.monotonicMs()));
   }
 
@@ -143,6 +166,10 @@ export class ShardAgent {
   ): boolean {
     const { control } = this.context;
     if (!port.canTakeRequest || control.bytes > CONTROL_BACKLOG_BYTES) return this.block();
+    if (this.replica !== undefined) {
+      const taken = this.replica.take(port, type, at, length);
+      if (taken !== undefined) return taken || this.block();
+    }
     switch (type) {
       case envelope.REQUEST_PRODUCE:
         // What is refused anyway is not kept waiting for room.
@@ -272,8 +299,11 @@ export class ShardAgent {
       this.fence(fault);
       return 0;
     }
-    const { flushMode } = context.config;
-    const commit = flushMode === 'SYNC_FLUSH' ? context.log.flushed : context.log.written;
+    const { written, flushed } = context.log;
+    const safe = safePosition(context.config.flushMode, written, flushed);
+    const commit = context.isBounded
+      ? boundedCommit(context.commit, safe, context.memory.replicated.observe())
+      : safe;
     if (commit === context.commit) return 0;
     context.commit = commit;
     context.memory.commit.publish(commit);
@@ -302,14 +332,17 @@ export class ShardAgent {
   /** Drained: everything is committed and in a snapshot. */
   private finishDrain(): void {
     const { context } = this;
-    if (this.draining.length === 0 || this.keeper.isSnapshotWaiting || this.jobs.isBusy) return;
+    if (this.draining.length === 0 || this.jobs.isBusy) return;
     if (context.fenced === undefined && context.log.flushed < context.log.appended) return;
+    // What no slave has confirmed is in no snapshot, and a stop does not wait for slaves.
+    const isHeld = context.isBounded && context.commit < context.log.appended;
+    if (this.keeper.isSnapshotWaiting && !isHeld) return;
     const waiting = this.draining;
     this.draining = [];
     const done = (): void => {
       for (const finish of waiting) finish();
     };
-    if (context.fenced === undefined) this.keeper.snapshot(done);
+    if (context.fenced === undefined && !isHeld) this.keeper.snapshot(done);
     else done();
   }
 }

@@ -1,4 +1,5 @@
 /** What a shard is told at start: plain values, checked by `src/config`. */
+import type { AckMode } from '../commit/commit-policy.ts';
 import type { FlushMode } from '../commit/flusher-agent.ts';
 
 export type ShardConfig = {
@@ -23,6 +24,18 @@ export type ShardConfig = {
   readonly diskHardRatio: number;
   /** Share above which old segments are let go early where topics allow it, 0 to 1. */
   readonly diskSoftRatio: number;
+  /** Absent: nobody else has this log. */
+  readonly replication?: ShardReplication;
+};
+
+/** What a shard of a replicated broker is. */
+export type ShardReplication = {
+  readonly role: 'master' | 'slave';
+  readonly ack: AckMode;
+  /** Brokers that must have a message before SYNC_MASTER acknowledges it, the master counted. @source RocketMQ inSyncReplicas */
+  readonly inSyncReplicas: number;
+  /** Milliseconds until a message that waits for a slave is answered FLUSH_SLAVE_TIMEOUT. @source RocketMQ syncFlushTimeout */
+  readonly syncFlushTimeoutMs: number;
 };
 
 /** Bytes of the largest piece that a batch never crosses. */

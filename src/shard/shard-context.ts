@@ -37,6 +37,10 @@ export type ShardContext = {
   readonly emit: (event: ShardEvent) => void;
   /** Wall time that follows the monotonic clock: what is planned or kept by it does not jump when somebody sets the clock. */
   readonly steadyEpochMs: () => number;
+  /** The commit position waits for others too: on a slave, and on a SYNC_MASTER. */
+  readonly isBounded: boolean;
+  /** Nothing is appended but what replication brings: on a slave, and on a master that must compare with its slaves first. */
+  isFollowing: boolean;
   /** Commit position of the last duty cycle. */
   commit: number;
   /** End of the batch that says which boot this is; Infinity before it is in the log. */
@@ -53,3 +57,5 @@ export const PENDING_PRODUCED = 1;
 export const PENDING_DUPLICATE = 2;
 export const PENDING_SETTLED = 3;
 export const PENDING_CONTROL = 4;
+/** Its sender was told that the outcome is unknown; there is nothing to show. */
+export const PENDING_NOTHING = 5;

@@ -14,15 +14,19 @@ import {
 import { emptyEntry, type QueueEntry } from '../log/entry-table.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
-import { type GroupRecord, shardOf, type TopicRecord } from '../protocol/shard-control.ts';
+import {
+  type GroupRecord,
+  type MetadataChange,
+  shardOf,
+  type TopicRecord,
+} from '../protocol/shard-control.ts';
 import { GroupQueue } from './group-queue.ts';
 import { type DedupState, dedupKey, ProducerDedup } from './producer-dedup.ts';
 import type { RetryEntry } from './retry-queue.ts';
 
 /** Metadata as it stands in the log. */
 export type MetadataRecord =
-  | { readonly put: 'topic'; readonly topic: TopicRecord }
-  | { readonly put: 'group'; readonly group: GroupRecord }
+  | MetadataChange
   | {
       readonly put: 'position';
       readonly groupId: number;
@@ -32,8 +36,10 @@ export type MetadataRecord =
     }
   /** One more start of the broker: leases of the run before are not valid in this one. */
   | { readonly put: 'boot'; readonly boot: number }
-  | { readonly drop: 'topic'; readonly topicId: number }
-  | { readonly drop: 'group'; readonly groupId: number };
+  /** Makes this log unlike every other: followers of one never take up another. The first record of a replicated log. */
+  | { readonly put: 'log'; readonly logId: string }
+  /** A slave of this name has been sent this log. */
+  | { readonly put: 'replica'; readonly name: string };
 
 type QueueState = {
   readonly topicId: number;
@@ -55,6 +61,9 @@ type GroupQueueState = {
 };
 
 type StateImage = {
+  readonly epochs?: readonly EpochStart[];
+  readonly logId?: string;
+  readonly replicas?: readonly string[];
   readonly boot: number;
   readonly takenAtMs: number;
   readonly topicIdMax: number;
@@ -65,6 +74,9 @@ type StateImage = {
   readonly groupQueues: readonly GroupQueueState[];
   readonly producers: readonly DedupState[];
 };
+
+/** Where the batches of a reign begin: position of its first header. */
+export type EpochStart = { readonly epoch: number; readonly first: number };
 
 /** One number for a queue of the broker. */
 export function queueKey(topicId: number, queueId: number): number {
@@ -79,6 +91,14 @@ export class ShardState {
   topicIdMax = 0;
   groupIdMax = 0;
   boot = 0;
+  /** The reigns of this log, oldest first. */
+  readonly epochs: EpochStart[] = [];
+  /** Empty until the log has been given one. */
+  logId = '';
+  /** Names of the slaves that were ever sent this log. */
+  readonly replicas: Set<string> = new Set();
+  /** Told of each metadata record that is replayed, before it takes effect. */
+  onReplay: ((record: MetadataRecord) => void) | undefined;
   private readonly shard: number;
   private readonly shards: number;
   /** Group queues by queue, so that a new message finds whom to tell. */
@@ -120,6 +140,12 @@ export class ShardState {
 
   *allGroupQueues(): Generator<GroupQueue> {
     for (const list of this.byQueue.values()) yield* list;
+  }
+
+  /** A header at `position` names this epoch: every header is told, padding too, in log order. */
+  noteEpoch(epoch: number, position: number): void {
+    const last = this.epochs.at(-1);
+    if (last === undefined || epoch > last.epoch) this.epochs.push({ epoch, first: position });
   }
 
   /** Takes a data batch into queue and dedup table. `at` is the stored batch's place in `bytes`. */
@@ -167,7 +193,10 @@ export class ShardState {
   ): void {
     const writtenAtMs = getU64(view, at + layout.STORED_AT_MS);
     const visitor: ControlVisitor = {
-      metadata: (value) => this.applyMetadata(value as MetadataRecord),
+      metadata: (value) => {
+        this.onReplay?.(value as MetadataRecord);
+        this.applyMetadata(value as MetadataRecord);
+      },
       settled: (groupId, topicId, queueId, range) =>
         this.replaySettled(groupId, topicId, queueId, range),
       retry: (groupId, topicId, queueId, range) => {
@@ -185,6 +214,8 @@ export class ShardState {
       if (record.put === 'topic') this.putTopic(record.topic);
       else if (record.put === 'group') this.putGroup(record.group);
       else if (record.put === 'boot') this.boot = record.boot;
+      else if (record.put === 'log') this.logId = record.logId;
+      else if (record.put === 'replica') this.replicas.add(record.name);
       else this.setPosition(record.groupId, record.topicId, record.queueId, record.offset);
     } else if (record.drop === 'topic') this.dropTopic(record.topicId);
     else this.dropGroup(record.groupId);
@@ -210,6 +241,9 @@ export class ShardState {
       })),
       groupQueues: [...this.allGroupQueues()].map((one) => groupQueueImage(one, nowMs, epochNowMs)),
       producers: this.dedup.state(),
+      epochs: this.epochs,
+      logId: this.logId,
+      replicas: [...this.replicas],
     };
     return image;
   }
@@ -231,6 +265,10 @@ export class ShardState {
     }
     this.dedup.restore(image.producers);
     this.boot = image.boot;
+    // Snapshots from before there were slaves name none: such a log has had one reign.
+    this.epochs.push(...(image.epochs ?? [{ epoch: 1, first: 0 }]));
+    this.logId = image.logId ?? '';
+    for (const name of image.replicas ?? []) this.replicas.add(name);
     this.topicIdMax = Math.max(this.topicIdMax, image.topicIdMax);
     this.groupIdMax = Math.max(this.groupIdMax, image.groupIdMax);
   }

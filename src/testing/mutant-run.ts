@@ -33,7 +33,7 @@ export async function watch(
   watcher: Watcher,
   seeds: number = SEEDS_MAX,
 ): Promise<WatchResult> {
-  const isSimulation = watcher.kind === 'simulation';
+  const isSimulation = watcher.kind !== 'test';
   const { exitCode, output } = await run(
     isSimulation ? simulation(tree, watcher, seeds) : ['--test', join(tree, 'test', watcher.file)],
   );
@@ -46,13 +46,15 @@ export async function watch(
 
 function simulation(
   tree: string,
-  { sizes, flush, from }: Extract<Watcher, { kind: 'simulation' }>,
+  watcher: Exclude<Watcher, { kind: 'test' }>,
   seeds: number,
 ): readonly string[] {
   return [
     join(tree, 'src', 'testing', 'simulate.js'),
-    ...['--seed', String(from), '--seeds', String(seeds), '--failures', '1'],
-    ...['--sizes', sizes, '--flush', flush],
+    ...['--seed', String(watcher.from), '--seeds', String(seeds), '--failures', '1'],
+    ...(watcher.kind === 'cluster'
+      ? ['--cluster']
+      : ['--sizes', watcher.sizes, '--flush', watcher.flush]),
   ];
 }
 

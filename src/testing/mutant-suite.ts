@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { CLUSTER_STEPS_DEFAULT, simulateCluster } from './cluster-run.ts';
 import { type WatchResult, watch } from './mutant-run.ts';
 import { plantTree } from './mutant-tree.ts';
 import type { Mutant } from './mutants.ts';
@@ -49,9 +50,11 @@ async function runMutant({ name, plants, watcher }: Mutant): Promise<WatchResult
 
 /** The very seed that found the bug finds nothing without it. */
 function assertControl({ watcher }: Mutant, caughtBy: string): void {
-  if (watcher.kind !== 'simulation') return;
-  const { sizes, flush } = watcher;
+  if (watcher.kind === 'test') return;
   const seed = Number(caughtBy.replace('seed ', ''));
-  const { failure } = simulate({ seed, sizes, flush, steps: STEPS_DEFAULT });
+  const { failure } =
+    watcher.kind === 'cluster'
+      ? simulateCluster({ seed, steps: CLUSTER_STEPS_DEFAULT })
+      : simulate({ seed, sizes: watcher.sizes, flush: watcher.flush, steps: STEPS_DEFAULT });
   assert.equal(failure, undefined, `seed ${seed} fails without the bug as well`);
 }

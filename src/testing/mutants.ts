@@ -12,6 +12,8 @@ export type Watcher =
       readonly flush: 'sync' | 'async' | 'mixed';
       readonly from: number;
     }
+  /** The simulated cluster. */
+  | { readonly kind: 'cluster'; readonly from: number }
   | { readonly kind: 'test'; readonly file: string };
 
 export type Mutant = {
@@ -45,9 +47,9 @@ export const EARLY_ACKS: readonly Mutant[] = [
     name: 'an ack leaves when its bytes are written, before the sync',
     plants: [
       {
-        file: 'shard/shard-agent.js',
-        find: "flushMode === 'SYNC_FLUSH' ? context.log.flushed : context.log.written",
-        replace: 'context.log.written',
+        file: 'commit/commit-policy.js',
+        find: "mode === 'SYNC_FLUSH' ? flushed : written",
+        replace: 'written',
       },
     ],
     watcher: simulation('sync'),

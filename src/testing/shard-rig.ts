@@ -12,10 +12,12 @@ import type { Storage } from '../log/storage.ts';
 import { BatchBuilder, type RecordInput, recordBytes } from '../protocol/batch/batch-builder.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
 import type { ShardControlRequest, ShardMetadata, TopicRecord } from '../protocol/shard-control.ts';
+import { LogSource } from '../replication/log-source.ts';
+import { ShardDoor } from '../replication/shard-door.ts';
 import { RING_FULL, type RingProducer } from '../ring/ring-producer.ts';
 import { openShard } from '../shard/open-shard.ts';
 import type { ShardAgent } from '../shard/shard-agent.ts';
-import type { ShardConfig } from '../shard/shard-config.ts';
+import { chunkBytesOf, type ShardConfig } from '../shard/shard-config.ts';
 import {
   acceptorRings,
   allocateShardMemory,
@@ -63,36 +65,54 @@ export class ShardRig {
   private readonly results: SideJobResult[] = [];
   /** The positions that its threads share. */
   readonly memory: LogMemory;
+  /** The replication thread's way in; only with `config.replication`. */
+  readonly door: ShardDoor | undefined;
+  readonly source: LogSource;
   private readonly requests: RingProducer;
   private readonly replies: RigReplies;
   private correlation = 0;
   private readonly clock: SimClock;
 
   /** Opens (recovers) the shard. @throws what recovery throws, and the simulated disk's crash */
-  constructor(storage: Storage, clock: SimClock, config: ShardConfig = RIG_CONFIG) {
+  constructor(
+    storage: Storage,
+    clock: SimClock,
+    config: ShardConfig = RIG_CONFIG,
+    reign: { readonly epoch: number; readonly logId?: string } = { epoch: 1 },
+  ) {
     this.storage = storage;
     this.config = config;
     this.clock = clock;
-    const memory = allocateShardMemory(config.tailBytes, 256 * KIB, 1);
+    const isReplicated = config.replication !== undefined;
+    const memory = allocateShardMemory(config.tailBytes, 256 * KIB, isReplicated ? 2 : 1);
     this.memory = logMemoryOf(memory);
     const tail = tailOf(memory);
     const rings = shardRings(memory, 0);
     const ends = acceptorRings(memory, 0);
     this.requests = ends.requests;
     this.replies = new RigReplies(ends.replies, tail, storage, config.segmentBytes);
+    const ports = [new ShardPort(rings.requests, rings.replies, tail, () => {})];
+    if (isReplicated) {
+      const inner = shardRings(memory, 1);
+      const outer = acceptorRings(memory, 1);
+      ports.push(new ShardPort(inner.requests, inner.replies, tail, () => {}));
+      this.door = new ShardDoor(outer.requests, outer.replies, () => {});
+    }
+    const shape = { segmentBytes: config.segmentBytes, chunkBytes: chunkBytesOf(config) };
+    this.source = new LogSource(storage, this.memory, tail, shape);
     const opened = openShard({
       config,
       storage,
       clock,
       memory: this.memory,
       tail,
-      ports: [new ShardPort(rings.requests, rings.replies, tail, () => {})],
+      ports,
       jobs: {
         submit: (job) => this.jobs.push(job),
         hasResults: () => this.results.length > 0,
         poll: () => this.results.shift(),
       },
-      epoch: 1,
+      ...reign,
       wakeFlusher: () => {},
     });
     this.agent = opened.agent;
@@ -105,7 +125,7 @@ export class ShardRig {
       mode: config.flushMode,
       flushIntervalMs: config.flushIntervalMs,
       segmentBytes: config.segmentBytes,
-      epoch: 1,
+      epoch: reign.epoch,
       position: opened.position,
     });
   }

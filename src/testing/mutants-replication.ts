@@ -1,0 +1,118 @@
+/**
+ * Planted bugs of replication, each of which the simulated cluster must catch (decision 6). Numbers are those of the list that
+ * every durable broker is tested with.
+ */
+import type { Mutant } from './mutants.ts';
+
+export const REPLICATION_MUTANTS: readonly Mutant[] = [
+  {
+    name: '10: an acknowledgement of a slave is not bounded by what was sent',
+    plants: [
+      {
+        file: 'replication/replica-link.js',
+        find: 'if (position > this.sent)',
+        replace: 'if (position > Infinity)',
+      },
+    ],
+    watcher: { kind: 'cluster', from: 1 },
+  },
+  {
+    name: '11: a slave is cut to a shorter master of the same epoch',
+    plants: [
+      {
+        file: 'replication/handshake.js',
+        find: "return { kind: 'fetch', position: master.end };",
+        replace: "return { kind: 'cut', position: master.end };",
+      },
+    ],
+    watcher: { kind: 'cluster', from: 1 },
+  },
+  {
+    name: '12: what no slave has is acknowledged as if one had it',
+    plants: [
+      {
+        file: 'commit/commit-policy.js',
+        find: 'Math.min(safe, replicated)',
+        replace: 'safe',
+      },
+    ],
+    watcher: { kind: 'cluster', from: 1 },
+  },
+  {
+    name: '16: the tail of an old master is taken for a part of the log',
+    plants: [
+      {
+        file: 'replication/handshake.js',
+        find: "return { kind: 'cut', position: parting.position };",
+        replace: "return { kind: 'stream', position: slave.end };",
+      },
+    ],
+    watcher: { kind: 'cluster', from: 1 },
+  },
+  {
+    name: 'a master that only followed writes a clean stop',
+    plants: [
+      {
+        file: 'commit/flusher-agent.js',
+        find: 'this.checkpoint.write(this.flushed, this.options.memory.isLeading)',
+        replace: 'this.checkpoint.write(this.flushed, true)',
+      },
+    ],
+    watcher: { kind: 'cluster', from: 1100 },
+  },
+  {
+    name: 'comparing with a broker that never was a slave counts',
+    plants: [
+      {
+        file: 'replication/master-shard.js',
+        find: 'state.replicas.includes(name));',
+        replace: 'true);',
+      },
+    ],
+    watcher: { kind: 'cluster', from: 2268 },
+  },
+  {
+    name: 'flushed positions of the master are taken for those of the slave',
+    plants: [
+      {
+        file: 'shard/open-shard.js',
+        find: 'trustsHeaders: !isFollowing(storage)',
+        replace: 'trustsHeaders: true',
+      },
+    ],
+    watcher: { kind: 'cluster', from: 1 },
+  },
+  {
+    name: 'a master may write after an unclean stop before it has compared',
+    plants: [
+      {
+        file: 'replication/master-shard.js',
+        find: 'if (!state.isFollowing || this.isResumed)',
+        replace: 'if (true)',
+      },
+    ],
+    watcher: { kind: 'cluster', from: 1 },
+  },
+  {
+    name: 'a slave shows what its master has not confirmed',
+    plants: [
+      {
+        file: 'shard/open-shard.js',
+        find: "replication?.role === 'slave' || replication?.ack === 'SYNC_MASTER'",
+        replace: "replication?.ack === 'SYNC_MASTER' && replication.role === 'master'",
+      },
+    ],
+    watcher: { kind: 'cluster', from: 1 },
+  },
+  {
+    name: 'a snapshot holds what no slave has confirmed',
+    plants: [
+      {
+        file: 'shard/log-keeper.js',
+        find: 'if (this.context.isBounded && this.context.commit < waiting.position)',
+        replace: 'if (false)',
+      },
+    ],
+    watcher: { kind: 'cluster', from: 1 },
+  },
+];
