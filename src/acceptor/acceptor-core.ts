@@ -12,6 +12,7 @@ import type { AcceptorConfig, AcceptorOptions } from './acceptor-options.ts';
 import { AuthGuard } from './auth-guard.ts';
 import { BackPressure } from './back-pressure.ts';
 import { ColdReads } from './cold-reads.ts';
+import { ColdShare } from './cold-share.ts';
 import { Deadlines } from './deadlines.ts';
 import { Deliveries } from './deliveries.ts';
 import { FetchPath } from './fetch-path.ts';
@@ -84,7 +85,8 @@ export class AcceptorCore {
       },
     });
     this.outbox = new ReplyOutbox((session) => this.backPressure.afterSend(session));
-    this.coldReads = new ColdReads(options.readCold, this.counters);
+    const share = new ColdShare(clock, () => this.counters.bytesIn);
+    this.coldReads = new ColdReads(options.readCold, this.counters, share);
     this.replies = new ReplyDrain(this, onEvent);
     const handOver = new HandOver({
       clock,

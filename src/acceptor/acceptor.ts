@@ -144,6 +144,7 @@ export class Acceptor implements WebSocketHandler {
     }
     for (const link of links) work += link.flushBacklog();
     work += core.backPressure.resumeDrained();
+    core.coldReads.turn();
     work += this.keepTime();
     if (this.onIdle !== undefined && this.isIdle) this.onIdle();
     return work;
@@ -161,10 +162,11 @@ export class Acceptor implements WebSocketHandler {
 
   /** Milliseconds until `doWork` is needed even if no shard has anything to say. */
   msUntilDue(): number {
-    const { clock, deadlines, links, backPressure } = this.core;
+    const { clock, deadlines, links, backPressure, coldReads } = this.core;
     const dueMs = Math.min(this.nextUpkeepMs, deadlines.nextAtMs) - clock.monotonicMs();
     const waitsForRing = links.all.some((link) => link.hasBacklog) || backPressure.isWaiting;
-    return Math.max(0, waitsForRing ? Math.min(dueMs, RING_POLL_MS) : dueMs);
+    const waitsSoon = waitsForRing || coldReads.isHeldBack;
+    return Math.max(0, waitsSoon ? Math.min(dueMs, RING_POLL_MS) : dueMs);
   }
 
   /** The shard has stopped: everything it was asked is answered with SHARD_RESTARTING or SHARD_FENCED. */

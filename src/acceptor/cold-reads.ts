@@ -1,12 +1,13 @@
 /**
  * Extents that are no longer in the tail's memory, read from segment files by the injected reader: a budget of bytes for
  * all connections together, what was read and not handed over yet included, so that catching up never takes the memory of
- * live traffic. First come, first served.
+ * live traffic, and a share of the flood while there is one (cold-share.ts). First come, first served.
  */
 
 import { COLD_READ_BYTES_MAX } from '../base/limits.ts';
 import type { AcceptorCounters } from './acceptor-counters.ts';
 import type { ColdReader } from './acceptor-options.ts';
+import type { ColdShare } from './cold-share.ts';
 
 type Read = {
   readonly shard: number;
@@ -20,16 +21,29 @@ type Read = {
 export class ColdReads {
   private readonly reader: ColdReader;
   private readonly counters: AcceptorCounters;
+  private readonly share: ColdShare;
   private readonly waiting: Read[] = [];
   private bytesInUse = 0;
 
-  constructor(reader: ColdReader, counters: AcceptorCounters) {
+  constructor(reader: ColdReader, counters: AcceptorCounters, share: ColdShare) {
     this.reader = reader;
     this.counters = counters;
+    this.share = share;
   }
 
   get waitingCount(): number {
     return this.waiting.length;
+  }
+
+  /** Once a duty cycle: begins what the flood has held back, as far as its share goes now. */
+  turn(): void {
+    this.share.look();
+    if (this.waiting.length > 0) this.start();
+  }
+
+  /** Does a read wait for nothing but its share of a flood? */
+  get isHeldBack(): boolean {
+    return this.waiting.length > 0 && !this.share.isOpen;
   }
 
   /** Bytes being read, or read and kept. */
@@ -72,9 +86,10 @@ export class ColdReads {
       const fits =
         next !== undefined &&
         (this.bytesInUse === 0 || this.bytesInUse + next.bytes <= COLD_READ_BYTES_MAX);
-      if (next === undefined || !fits) return;
+      if (next === undefined || !fits || !this.share.isOpen) return;
       this.waiting.shift();
       this.bytesInUse += next.bytes;
+      this.share.take(next.bytes);
       this.counters.coldReads += 1;
       void this.run(next);
     }

@@ -105,7 +105,7 @@ export const SHARD_ANSWER_MS_MAX = 30_000;
 /** Bytes of requests that wait for space in a shard's ring before acks are refused as BUSY. */
 export const RING_BACKLOG_BYTES_MAX: number = 4 * MIB;
 /** Bytes of cold extents being read for subscriptions and fetches, of all connections together. */
-export const COLD_READ_BYTES_MAX: number = 32 * MIB;
+export const COLD_READ_BYTES_MAX: number = 16 * MIB;
 /** Cold extents read ahead for one subscription. */
 export const COLD_READS_PER_SUBSCRIPTION_MAX = 256;
 /** Deliveries of one subscription that wait to be read from files, or behind such: above it shards are stopped. */

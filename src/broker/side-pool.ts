@@ -9,7 +9,7 @@ import type { ColdExtent, ColdResult, SideTask } from './side-job-worker.ts';
 import { SIDE_JOB_HEAP } from './thread-plan.ts';
 
 /** Bytes of cold reads in one task. */
-const COLD_TASK_BYTES: number = 4 * 1024 * 1024;
+const COLD_TASK_BYTES: number = 1024 * 1024;
 const THREADS_MAX = 2;
 const IDLE_MS = 10_000;
 
