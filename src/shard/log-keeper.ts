@@ -17,6 +17,8 @@ const SNAPSHOT_INTERVAL_MS = 5000;
 const SNAPSHOT_INTERVAL_FULL_MS = 250;
 /** Segments of log after which a snapshot is made whatever the time. */
 const SNAPSHOT_SEGMENTS_MAX = 8;
+/** A shard gives snapshots a fiftieth of its time: with ten thousand queues one takes a tenth of a second and more. */
+const SNAPSHOT_REST_FACTOR = 50;
 /** Milliseconds between two segments that are read through in search of damage. */
 const SCRUB_INTERVAL_MS = 60_000;
 
@@ -35,6 +37,8 @@ export class LogKeeper {
   /** Topics or groups have changed since the last snapshot. */
   private isSnapshotWanted = false;
   private snapshotAtMs: number;
+  /** Milliseconds of the shard's time that the last one took. */
+  private snapshotTookMs = 0;
   private waiting:
     | { position: number; indexEnd: number; bytes: Uint8Array; done: () => void }
     | undefined;
@@ -108,6 +112,7 @@ export class LogKeeper {
       image: state.image(nowMs, steadyEpochMs()),
     };
     const bytes = encodeSnapshot(log.appended, image);
+    this.snapshotTookMs = clock.monotonicMs() - nowMs;
     this.waiting = { position: log.appended, indexEnd: this.indexEnd, bytes, done };
     this.writeSnapshotWhenSafe();
   }
@@ -134,7 +139,9 @@ export class LogKeeper {
     const segments = (log.appended - this.snapshotPosition) / config.segmentBytes;
     if (this.waiting !== undefined || (segments < 1 && !this.isSnapshotWanted)) return;
     const intervalMs = this.volume.isFull ? SNAPSHOT_INTERVAL_FULL_MS : SNAPSHOT_INTERVAL_MS;
-    if (segments < SNAPSHOT_SEGMENTS_MAX && nowMs - this.snapshotAtMs < intervalMs) return;
+    const elapsedMs = nowMs - this.snapshotAtMs;
+    if (elapsedMs < this.snapshotTookMs * SNAPSHOT_REST_FACTOR) return;
+    if (segments < SNAPSHOT_SEGMENTS_MAX && elapsedMs < intervalMs) return;
     this.snapshot(() => {});
   }
 
