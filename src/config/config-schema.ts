@@ -24,8 +24,9 @@ import {
   type Kind,
   list,
   ratio,
+  text,
 } from './setting-kinds.ts';
-import { address, host, name, origin, path, token } from './text-kinds.ts';
+import { address, host, hostAndPort, name, origin, path, token } from './text-kinds.ts';
 
 /** The checked configuration: frozen, every field present. Meaning, range and default of each: docs/CONFIG.md. */
 export type BrokerConfig = {
@@ -66,6 +67,18 @@ export type BrokerConfig = {
   readonly brokerName: string;
   readonly brokerClusterName: string;
   readonly brokerId: number;
+  readonly brokerRole: 'ASYNC_MASTER' | 'SYNC_MASTER' | 'SLAVE' | undefined;
+  readonly haListenPort: number | undefined;
+  readonly haMasterAddress: string | undefined;
+  readonly haToken: string | undefined;
+  readonly haTokenFile: string | undefined;
+  readonly inSyncReplicas: number;
+  readonly syncFlushTimeoutMs: number;
+  readonly haSlaveFallbehindMax: number;
+  readonly slaveReadEnable: boolean;
+  readonly namesrvAddr: string | undefined;
+  readonly brokerIP1: string | undefined;
+  readonly brokerIP2: string | undefined;
 };
 
 /** Name of a setting. */
@@ -80,6 +93,7 @@ export type SettingSection =
   | 'Limits'
   | 'Access'
   | 'Identity and logs'
+  | 'Replication'
   | 'NameServer';
 
 /** One setting: its kind, what it is for, its default. */
@@ -134,6 +148,9 @@ export function secret(base: Setting<string | undefined>): Setting<string | unde
     format: (value) => (value === undefined ? '' : '(not shown)'),
   };
 }
+
+/** @source RocketMQ MessageStoreConfig.haListenPort */
+export const HA_LISTEN_PORT = 10_912;
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
@@ -361,7 +378,83 @@ export const SETTINGS: SettingTable = {
     'Identity and logs',
     integer('', 0, 65_535),
     0,
-    'Number of this broker among those of its name.',
+    'Number of this broker among those of its name: 0 is the master, every slave has another.',
+  ),
+  brokerRole: optional(
+    'Replication',
+    choice(['ASYNC_MASTER', 'SYNC_MASTER', 'SLAVE']),
+    'ASYNC_MASTER; named, it also switches replication on',
+    'ASYNC_MASTER acknowledges alone, SYNC_MASTER when slaves have the message too, SLAVE follows a master. Without this setting, haListenPort, haMasterAddress and namesrvAddr the broker has no replication.',
+  ),
+  haListenPort: optional(
+    'Replication',
+    integer('', 0, 65_535),
+    `${HA_LISTEN_PORT} where there is replication`,
+    'Port at which slaves find this broker while it is master. 0 picks a free one. Without haToken only this machine reaches it.',
+  ),
+  haMasterAddress: optional(
+    'Replication',
+    hostAndPort,
+    'none',
+    'Where a slave finds the HA port of its master. On a master: the broker that may have been promoted meanwhile; it is asked who reigns before writes are taken.',
+  ),
+  haToken: secret(
+    optional(
+      'Replication',
+      token,
+      'only connections of this machine are taken',
+      'Credential that master and slaves prove to each other; it never travels. Better in a file: haTokenFile.',
+    ),
+  ),
+  haTokenFile: optional(
+    'Replication',
+    path,
+    'none',
+    'File whose content is the credential; blanks and line ends around it do not count.',
+  ),
+  inSyncReplicas: setting(
+    'Replication',
+    integer('brokers', 1, 16),
+    2,
+    'Brokers that must have a message before a SYNC_MASTER acknowledges it, itself counted.',
+  ),
+  syncFlushTimeoutMs: setting(
+    'Replication',
+    durationMs(100, 10 * MINUTE_MS),
+    5 * SECOND_MS,
+    'A message that no slave has confirmed for this long is answered FLUSH_SLAVE_TIMEOUT.',
+  ),
+  haSlaveFallbehindMax: setting(
+    'Replication',
+    bytes(MIB, 1024 * GIB),
+    256 * MIB,
+    'A slave that lacks more than this does not count for a SYNC_MASTER, which answers SLAVE_NOT_AVAILABLE when too few are left.',
+  ),
+  slaveReadEnable: setting(
+    'Replication',
+    boolean(),
+    false,
+    'Consumers far behind may be sent to a slave. NameServers and clients are told of it.',
+  ),
+  namesrvAddr: optional(
+    'Replication',
+    text('host:port, several with ; between', (value) =>
+      /^[^\s:;]+:\d{1,5}(;[^\s:;]+:\d{1,5})*;?$/.test(value),
+    ),
+    'none',
+    'NameServers of the cluster.',
+  ),
+  brokerIP1: optional(
+    'Replication',
+    address,
+    'listenAddress',
+    'Address by which clients are told to find this broker.',
+  ),
+  brokerIP2: optional(
+    'Replication',
+    address,
+    'all addresses with haToken, else 127.0.0.1',
+    'Address on which slaves are served.',
   ),
 };
 
