@@ -41,12 +41,6 @@ export class ReplicationHost {
     this.events = events;
     this.port = started.port;
     this.newerEpoch = started.newerEpoch;
-    worker.removeAllListeners();
-    worker.on('message', (message: FromReplication) => this.take(message));
-    worker.on('error', (error) => this.end(toSluiceError(error)));
-    worker.on('exit', () =>
-      this.end(new SluiceError('SHARD_RESTARTING', 'the replication thread ended')),
-    );
   }
 
   /** Resolves when it listens, and has asked its peer who reigns. @throws INVALID_ARGUMENT when the port is taken */
@@ -57,22 +51,19 @@ export class ReplicationHost {
       resourceLimits: REPLICATION_HEAP,
     });
     return new Promise((resolve, reject) => {
-      worker.on('error', (error) => reject(toSluiceError(error)));
-      worker.on('exit', () =>
-        reject(new SluiceError('INVARIANT', 'the replication thread ended at its start')),
-      );
+      let host: ReplicationHost | undefined;
+      const over = (error: SluiceError): void => {
+        if (host === undefined) reject(error);
+        else host.end(error);
+      };
+      worker.on('error', (error) => over(toSluiceError(error)));
+      worker.on('exit', () => over(new SluiceError('INVARIANT', 'the replication thread ended')));
       worker.on('message', (message: FromReplication) => {
-        if (message.kind === 'started') resolve(new ReplicationHost(worker, events, message));
-        else if (message.kind === 'refused-start')
-          reject(
-            new SluiceError(
-              'INVALID_ARGUMENT',
-              `the HA port cannot be opened: ${message.message}`,
-              {
-                hint: 'Choose another haListenPort (0 picks a free one), or stop what uses this one.',
-              },
-            ),
-          );
+        if (host !== undefined) host.take(message);
+        else if (message.kind === 'started') {
+          host = new ReplicationHost(worker, events, message);
+          resolve(host);
+        } else if (message.kind === 'refused-start') over(notOpened(message.message));
         else events.onMessage(message);
       });
     });
@@ -132,4 +123,10 @@ export class ReplicationHost {
     for (const id of [...this.waiting.keys()]) this.answer(id, undefined);
     if (!this.isStopping) this.events.onCrash(error);
   }
+}
+
+function notOpened(reason: string): SluiceError {
+  return new SluiceError('INVALID_ARGUMENT', `the HA port cannot be opened: ${reason}`, {
+    hint: 'Choose another haListenPort (0 picks a free one), or stop what uses this one.',
+  });
 }
