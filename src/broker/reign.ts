@@ -29,6 +29,9 @@ const LAST_BYTES_MS = 5000;
 /** Milliseconds that a start waits for the replication thread to look at the shards. */
 const DECISION_MS_MAX = 500;
 const DECISION_POLL_MS = 2;
+/** The same for a promotion, until the log of every shard is known. */
+const KNOWN_MS_MAX = 3000;
+const KNOWN_POLL_MS = 20;
 
 type JsonFields = Readonly<Record<string, string | number | boolean>>;
 
@@ -156,8 +159,7 @@ export class Reign implements ReplicationControl {
   promote({ isForced, ack }: PromoteWish): Promise<JsonFields> {
     return this.change(async () => {
       if (this.role === 'master') return { changed: false, ...this.record };
-      const status = await this.host?.status();
-      const epoch = this.nextEpoch(status, isForced);
+      const epoch = this.nextEpoch(await this.knownStatus(), isForced);
       await this.become({ role: 'master', epoch, ack, decidedBy: 'promotion' });
       return { changed: true, ...this.record };
     });
@@ -229,10 +231,19 @@ export class Reign implements ReplicationControl {
     }
   }
 
+  /** The status, once the log of every shard is known: right after a start that takes a moment. */
+  private async knownStatus(): Promise<ReplicationStatus | undefined> {
+    let status = await this.status();
+    for (let waitedMs = 0; waitedMs < KNOWN_MS_MAX && !isKnown(status); waitedMs += KNOWN_POLL_MS) {
+      await sleep(KNOWN_POLL_MS);
+      status = await this.status();
+    }
+    return status;
+  }
+
   private nextEpoch(status: ReplicationStatus | undefined, isForced: boolean): number {
     const shards = status?.shards ?? [];
-    const isKnown = shards.length > 0 && shards.every(({ logEpoch }) => logEpoch >= 0);
-    if (!isKnown)
+    if (!isKnown(status))
       throw new SluiceError('SHARD_RESTARTING', 'not all shards of this slave are open', {
         hint: 'Try again when they are: sluice admin brokerStatus',
         retryAfterMs: 500,
@@ -384,6 +395,11 @@ export class Reign implements ReplicationControl {
       this.log.error('replication-not-restarted', { error: toSluiceError(cause) });
     });
   }
+}
+
+function isKnown(status: ReplicationStatus | undefined): boolean {
+  const shards = status?.shards ?? [];
+  return shards.length > 0 && shards.every(({ logEpoch }) => logEpoch >= 0);
 }
 
 function gateReason(gate: number): string | undefined {

@@ -58,7 +58,10 @@ export class AttachedShard {
   /** At the beginning of a duty cycle. */
   look(): void {
     this.seen = this.positions();
-    if (this.logEpoch >= 0 || this.isAsked) return;
+    if (this.logEpoch >= 0) return;
+    // Without a connection nobody else takes the answer.
+    this.door.poll();
+    if (this.isAsked) return;
     this.isAsked = this.door.askState((state: ReplicaState) => {
       this.noteEpoch(lastEpoch(state.epochs));
     });

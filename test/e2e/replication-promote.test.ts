@@ -79,7 +79,8 @@ test('an old master that returns finds itself fenced, puts what nobody has into 
     await old.kill();
 
     const young = await pair.startSlave(old, { haListenPort: haPort + 1 });
-    assert.equal((await promote(young))['epoch'], 2);
+    const promoted = await promote(young);
+    assert.equal(promoted['epoch'], 2, JSON.stringify(promoted));
     for (let n = 0; n < 20; n += 1) assert.equal((await sendOne(young, `new ${n}`)).status, 200);
 
     old = await pair.startMaster({ haListenPort: haPort, haMasterAddress: String(young.ready['ha'] ?? `127.0.0.1:${haPort + 1}`) });
@@ -92,7 +93,7 @@ test('an old master that returns finds itself fenced, puts what nobody has into 
     const client = await connect({ servers: [old.ws] });
     const page = await client.fetch({ topic: 'orders', queueId: 0, offset: 0, max: 500 });
     await client.close();
-    assert.equal(page.messages.length, 70);
+    assert.equal(page.maxOffset, 70);
   } finally {
     await pair.end();
   }
