@@ -9,16 +9,15 @@ import { sleep } from '../base/clock.ts';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Logger } from '../base/log-sink.ts';
 import type { BrokerConfig } from '../config/config-schema.ts';
-import { HA_LISTEN_PORT } from '../config/config-schema.ts';
 import { splitHostAndPort } from '../config/text-kinds.ts';
-import { GATE_FENCED, GATE_NO_SLAVE, GATE_OPEN, GATE_UNDECIDED } from '../log/log-memory.ts';
+import { GATE_UNDECIDED } from '../log/log-memory.ts';
 import type {
   FromReplication,
   HostAndPort,
   ReplicationStatus,
-  ReplicationWorkerData,
 } from '../replication/replication-messages.ts';
 import type { DataDirectory } from './data-directory.ts';
+import { gateReason, isKnown, workerDataOf } from './reign-parts.ts';
 import type { ReignNews, ReignSource } from './reign-source.ts';
 import { ReplicationHost } from './replication-host.ts';
 import { type RoleRecord, readRole, writeRole } from './role-file.ts';
@@ -289,10 +288,14 @@ export class Reign implements ReplicationControl {
   }
 
   private async startThread(): Promise<void> {
-    const host = await ReplicationHost.start(this.workerData(), {
-      onMessage: (message) => this.onMessage(message),
-      onCrash: (error) => this.onCrash(error),
-    });
+    const { directory } = this.options;
+    const host = await ReplicationHost.start(
+      workerDataOf(this.options.config, directory, this, this.peer),
+      {
+        onMessage: (message) => this.onMessage(message),
+        onCrash: (error) => this.onCrash(error),
+      },
+    );
     this.host = host;
     const { newerEpoch } = host;
     if (newerEpoch === 0 || this.peer === undefined) return;
@@ -303,23 +306,6 @@ export class Reign implements ReplicationControl {
     writeRole(this.options.directory.path, this.record);
     this.options.onRole('slave');
     await this.startThread();
-  }
-
-  private workerData(): ReplicationWorkerData {
-    const { config, directory } = this.options;
-    const { shards, segmentBytes, chunkBytes } = directory.shape;
-    const host = config.brokerIP2 ?? (config.haToken === undefined ? '127.0.0.1' : '0.0.0.0');
-    return {
-      ...{ role: this.role, epoch: this.epoch, segmentBytes, chunkBytes, peer: this.peer },
-      name: `${config.brokerName}|${config.brokerId}`,
-      secret: config.haToken ?? '',
-      directories: Array.from({ length: shards }, (_, shard) => directory.shardPath(shard)),
-      isSyncMaster: this.ack === 'SYNC_MASTER',
-      inSyncReplicas: config.inSyncReplicas,
-      isSyncFlush: config.flushDiskType === 'SYNC_FLUSH',
-      fallBehindBytesMax: config.haSlaveFallbehindMax,
-      listen: { host, port: config.haListenPort ?? HA_LISTEN_PORT },
-    };
   }
 
   private attach(shard: ThreadedShard): void {
@@ -344,6 +330,11 @@ export class Reign implements ReplicationControl {
       case 'following':
         this.masterAddress = message.address;
         this.noteEpoch(message.epoch);
+        return;
+      case 'started':
+      case 'refused-start':
+      case 'status':
+      case 'stopped':
         return;
     }
   }
@@ -395,16 +386,4 @@ export class Reign implements ReplicationControl {
       this.log.error('replication-not-restarted', { error: toSluiceError(cause) });
     });
   }
-}
-
-function isKnown(status: ReplicationStatus | undefined): boolean {
-  const shards = status?.shards ?? [];
-  return shards.length > 0 && shards.every(({ logEpoch }) => logEpoch >= 0);
-}
-
-function gateReason(gate: number): string | undefined {
-  if (gate === GATE_OPEN) return undefined;
-  if (gate === GATE_NO_SLAVE) return 'no slave is connected and near (brokerRole SYNC_MASTER)';
-  if (gate === GATE_FENCED) return 'another broker reigns under a newer epoch';
-  return 'it takes nothing before it has compared its log with a slave';
 }

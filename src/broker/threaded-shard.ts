@@ -174,10 +174,24 @@ export class ThreadedShard implements ShardHost {
 
   /** Allocates memory, starts both threads and waits until the shard has recovered. */
   private begin(): Promise<ShardMetadata> {
+    const channel = new MessageChannel();
+    const life = this.newLife(channel.port2);
+    this.life = life;
+    channel.port1.on('message', (job: SideJob) => {
+      void this.pool.runJob(this.directory, job).then((result) => {
+        channel.port1.postMessage(result);
+        life.word.wake();
+      });
+    });
+    channel.port1.unref();
+    life.shard.on('exit', () => channel.port1.close());
+    return this.watch(life);
+  }
+
+  private newLife(jobs: MessagePort): Life {
     const reign = this.reign?.();
     const ports = reign === undefined ? 1 : 1 + REPLICATION_PORT;
     const memory = allocateShardMemory(this.config.tailBytes, this.ringBytes, ports);
-    const channel = new MessageChannel();
     const news = reign === undefined ? undefined : [new MessageChannel(), new MessageChannel()];
     const [ofShard, ofFlusher] = news?.map(({ port1 }) => port1) ?? [];
     const data: ShardWorkerData = {
@@ -188,12 +202,12 @@ export class ThreadedShard implements ShardHost {
       epoch: reign?.epoch ?? 1,
       logId: reign?.logId,
       news: ofShard,
-      jobs: channel.port2,
+      jobs,
     };
     const word = shardWordOf(memory);
     const shard = new Worker(SHARD_WORKER, {
       workerData: data,
-      transferList: ofShard === undefined ? [channel.port2] : [channel.port2, ofShard],
+      transferList: ofShard === undefined ? [jobs] : [jobs, ofShard],
       name: `shard-${this.config.shard}`,
       resourceLimits: SHARD_HEAP,
     });
@@ -204,7 +218,7 @@ export class ThreadedShard implements ShardHost {
       resourceLimits: FLUSHER_HEAP,
     });
     const port = makePort(this.config.shard, memory, word);
-    const life: Life = {
+    return {
       memory,
       logMemory: logMemoryOf(memory),
       word,
@@ -215,14 +229,11 @@ export class ThreadedShard implements ShardHost {
       flusher,
       ends: news && { memory, ports: news.map(({ port2 }) => port2) },
     };
-    this.life = life;
-    channel.port1.on('message', (job: SideJob) => {
-      void this.pool.runJob(this.directory, job).then((result) => {
-        channel.port1.postMessage(result);
-        word.wake();
-      });
-    });
-    channel.port1.unref();
+  }
+
+  /** Resolves when the shard has recovered, and looks after the two threads from then on. */
+  private watch(life: Life): Promise<ShardMetadata> {
+    const { shard, flusher } = life;
     return new Promise((resolve, reject) => {
       const crashed = (error: SluiceError): void => {
         if (life.port.state === 'running') this.onCrash(life, error);
@@ -253,7 +264,6 @@ export class ThreadedShard implements ShardHost {
       });
       shard.on('error', (error) => crashed(toSluiceError(error)));
       shard.on('exit', () => {
-        channel.port1.close();
         if (!life.logMemory.isStopping)
           crashed(new SluiceError('SHARD_RESTARTING', 'the thread of the shard ended'));
       });

@@ -4,9 +4,10 @@
  */
 import { readFileSync } from 'node:fs';
 import { SluiceError } from '../base/errors.ts';
-import { type BrokerConfig, SETTINGS, type Setting, type SettingName } from './config-schema.ts';
+import { type BrokerConfig, SETTINGS, type SettingName } from './config-schema.ts';
 import { didYouMean } from './did-you-mean.ts';
 import { roleContradictions } from './role-check.ts';
+import type { Setting } from './setting.ts';
 import { writtenLike } from './setting-names.ts';
 import { isLoopback } from './text-kinds.ts';
 import { UNUSED_KEYS, type UnusedKey } from './unused-keys.ts';

@@ -13,6 +13,8 @@ import {
   TOPIC_QUEUES_MAX,
 } from '../base/limits.ts';
 import { KIB, MIB } from '../base/units.ts';
+import { REPLICATION_SETTINGS } from './replication-settings.ts';
+import { optional, type Setting, secret, setting } from './setting.ts';
 import {
   boolean,
   bytes,
@@ -21,12 +23,10 @@ import {
   durationHours,
   durationMs,
   integer,
-  type Kind,
   list,
   ratio,
-  text,
 } from './setting-kinds.ts';
-import { address, host, hostAndPort, name, origin, path, token } from './text-kinds.ts';
+import { address, host, name, origin, path, token } from './text-kinds.ts';
 
 /** The checked configuration: frozen, every field present. Meaning, range and default of each: docs/CONFIG.md. */
 export type BrokerConfig = {
@@ -84,73 +84,8 @@ export type BrokerConfig = {
 /** Name of a setting. */
 export type SettingName = keyof BrokerConfig;
 
-/** Where a setting stands in docs/CONFIG.md. */
-export type SettingSection =
-  | 'Storage'
-  | 'Front door'
-  | 'Shards and memory'
-  | 'Topics and groups'
-  | 'Limits'
-  | 'Access'
-  | 'Identity and logs'
-  | 'Replication'
-  | 'NameServer';
-
-/** One setting: its kind, what it is for, its default. */
-export type Setting<Value> = Kind<Value> & {
-  readonly section: SettingSection;
-  readonly sentence: string;
-  readonly defaultValue: Value;
-  /** The default in words, where the value alone does not say it. */
-  readonly defaultText: string | undefined;
-  /** Its value is never shown in errors, logs or documents. */
-  readonly secret: boolean;
-};
-
 /** The settings, each with the type that BrokerConfig gives it, in the order of the document. */
 export type SettingTable = { readonly [Name in SettingName]: Setting<BrokerConfig[Name]> };
-
-/** A setting with a default. */
-export function setting<Value>(
-  section: SettingSection,
-  kind: Kind<Value>,
-  defaultValue: Value,
-  sentence: string,
-): Setting<Value> {
-  return { ...kind, section, sentence, defaultValue, defaultText: undefined, secret: false };
-}
-
-/** A setting that may be left out; its value is then undefined and `defaultText` says what happens. */
-export function optional<Value>(
-  section: SettingSection,
-  kind: Kind<Value>,
-  defaultText: string,
-  sentence: string,
-): Setting<Value | undefined> {
-  return {
-    unit: kind.unit,
-    allowed: kind.allowed,
-    schema: kind.schema.optional(),
-    format: (value) => (value === undefined ? '' : kind.format(value)),
-    section,
-    sentence,
-    defaultValue: undefined,
-    defaultText,
-    secret: false,
-  };
-}
-
-/** The same setting with a value that is never shown. */
-export function secret(base: Setting<string | undefined>): Setting<string | undefined> {
-  return {
-    ...base,
-    secret: true,
-    format: (value) => (value === undefined ? '' : '(not shown)'),
-  };
-}
-
-/** @source RocketMQ MessageStoreConfig.haListenPort */
-export const HA_LISTEN_PORT = 10_912;
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
@@ -380,82 +315,7 @@ export const SETTINGS: SettingTable = {
     0,
     'Number of this broker among those of its name: 0 is the master, every slave has another.',
   ),
-  brokerRole: optional(
-    'Replication',
-    choice(['ASYNC_MASTER', 'SYNC_MASTER', 'SLAVE']),
-    'ASYNC_MASTER; named, it also switches replication on',
-    'ASYNC_MASTER acknowledges alone, SYNC_MASTER when slaves have the message too, SLAVE follows a master. Without this setting, haListenPort, haMasterAddress and namesrvAddr the broker has no replication.',
-  ),
-  haListenPort: optional(
-    'Replication',
-    integer('', 0, 65_535),
-    `${HA_LISTEN_PORT} where there is replication`,
-    'Port at which slaves find this broker while it is master. 0 picks a free one. Without haToken only this machine reaches it.',
-  ),
-  haMasterAddress: optional(
-    'Replication',
-    hostAndPort,
-    'none',
-    'Where a slave finds the HA port of its master. On a master: the broker that may have been promoted meanwhile; it is asked who reigns before writes are taken.',
-  ),
-  haToken: secret(
-    optional(
-      'Replication',
-      token,
-      'only connections of this machine are taken',
-      'Credential that master and slaves prove to each other; it never travels. Better in a file: haTokenFile.',
-    ),
-  ),
-  haTokenFile: optional(
-    'Replication',
-    path,
-    'none',
-    'File whose content is the credential; blanks and line ends around it do not count.',
-  ),
-  inSyncReplicas: setting(
-    'Replication',
-    integer('brokers', 1, 16),
-    2,
-    'Brokers that must have a message before a SYNC_MASTER acknowledges it, itself counted.',
-  ),
-  syncFlushTimeoutMs: setting(
-    'Replication',
-    durationMs(100, 10 * MINUTE_MS),
-    5 * SECOND_MS,
-    'A message that no slave has confirmed for this long is answered FLUSH_SLAVE_TIMEOUT.',
-  ),
-  haSlaveFallbehindMax: setting(
-    'Replication',
-    bytes(MIB, 1024 * GIB),
-    256 * MIB,
-    'A slave that lacks more than this does not count for a SYNC_MASTER, which answers SLAVE_NOT_AVAILABLE when too few are left.',
-  ),
-  slaveReadEnable: setting(
-    'Replication',
-    boolean(),
-    false,
-    'Consumers far behind may be sent to a slave. NameServers and clients are told of it.',
-  ),
-  namesrvAddr: optional(
-    'Replication',
-    text('host:port, several with ; between', (value) =>
-      /^[^\s:;]+:\d{1,5}(;[^\s:;]+:\d{1,5})*;?$/.test(value),
-    ),
-    'none',
-    'NameServers of the cluster.',
-  ),
-  brokerIP1: optional(
-    'Replication',
-    address,
-    'listenAddress',
-    'Address by which clients are told to find this broker.',
-  ),
-  brokerIP2: optional(
-    'Replication',
-    address,
-    'all addresses with haToken, else 127.0.0.1',
-    'Address on which slaves are served.',
-  ),
+  ...REPLICATION_SETTINGS,
 };
 
 /** All names, in the order of the document. */

@@ -25,7 +25,12 @@ export type ReplicationFacts = {
 };
 
 /** Small sizes: several segments in a short test. */
-const SIZES = { segmentBytes: '1MiB', tailBytes: '1MiB', ringBytes: '16MiB', maxMessageSize: '64KiB' };
+const SIZES = {
+  segmentBytes: '1MiB',
+  tailBytes: '1MiB',
+  ringBytes: '16MiB',
+  maxMessageSize: '64KiB',
+};
 
 export class BrokerPair {
   readonly root: string = mkdtempSync(join(tmpdir(), 'sluice-pair-'));
@@ -72,7 +77,9 @@ export class BrokerPair {
   /** The log of a shard as its segment files hold it, from the first that is there. */
   log(name: string, shard = 0): { readonly start: number; readonly bytes: Buffer } {
     const directory = join(this.directory(name), `shard-${shard}`);
-    const files = readdirSync(directory).filter((file) => file.endsWith('.seg')).sort();
+    const files = readdirSync(directory)
+      .filter((file) => file.endsWith('.seg'))
+      .sort();
     return {
       start: Number(/\d+/.exec(files[0] ?? '')?.[0] ?? 0),
       bytes: Buffer.concat(files.map((file) => readFileSync(join(directory, file)))),

@@ -31,7 +31,10 @@ for (const shards of [1, 2]) {
       const slave = await pair.startSlave(master);
       assert.equal(master.ready['role'], 'master');
       assert.equal(slave.ready['role'], 'slave');
-      const recorder = new HistoryRecorder(systemClock, new HistoryChecker({ requirements: QUIET_RUN }));
+      const recorder = new HistoryRecorder(
+        systemClock,
+        new HistoryChecker({ requirements: QUIET_RUN }),
+      );
       const client = await connect({ servers: [master.ws] });
       const traffic = new RecordedTraffic({ client, recorder, topic: 'orders', group: 'billing' });
       recorder.phase('run');
@@ -53,7 +56,11 @@ for (const shards of [1, 2]) {
         const group = (await (await fetch(`${broker.http}/api/groups/billing`)).json()) as {
           queues: { topicId: number; queueId: number; ackedThrough: number }[];
         };
-        return group.queues.map(({ topicId, queueId, ackedThrough }) => [topicId, queueId, ackedThrough]);
+        return group.queues.map(({ topicId, queueId, ackedThrough }) => [
+          topicId,
+          queueId,
+          ackedThrough,
+        ]);
       };
       assert.deepEqual(await groups(slave), await groups(master), 'groups come with the log');
       assert.equal((await fetch(`${slave.http}/readyz`)).status, 200);
@@ -78,7 +85,10 @@ test('a slave refuses what changes something, and names its master', async () =>
     const master = await pair.startMaster();
     const slave = await pair.startSlave(master);
     await postJson(`${master.http}/api/topics`, { topic: 'orders', queues: 2 });
-    await until('the topic has come', async () => (await fetch(`${slave.http}/api/topics/orders`)).status === 200);
+    await until(
+      'the topic has come',
+      async () => (await fetch(`${slave.http}/api/topics/orders`)).status === 200,
+    );
     const refusals = [
       await postJson(`${slave.http}/v1/topics/orders/messages`, { body: 'x' }),
       await postJson(`${slave.http}/api/topics`, { topic: 'more' }),
@@ -92,7 +102,10 @@ test('a slave refuses what changes something, and names its master', async () =>
       assert.ok(error.message.includes(master.ws), error.message);
     }
     await fetch(`${master.http}/api/topics/orders`, { method: 'DELETE' });
-    await until('the topic has gone', async () => (await fetch(`${slave.http}/api/topics/orders`)).status === 404);
+    await until(
+      'the topic has gone',
+      async () => (await fetch(`${slave.http}/api/topics/orders`)).status === 404,
+    );
     const metrics = await master.metric('sluice_replication_lag_bytes');
     assert.deepEqual([...metrics.keys()], ['{shard="0",slave="broker-a|1"}']);
   } finally {

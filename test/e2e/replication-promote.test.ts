@@ -31,7 +31,10 @@ test('a synchronous master is killed under load and its disk is destroyed: the p
       { brokerRole: 'SLAVE', brokerId: 1, haMasterAddress: String(master.ready['ha']) },
       ports[1],
     );
-    await until('it takes sends', async () => (await fetch(`${master.http}/readyz`)).status === 200);
+    await until(
+      'it takes sends',
+      async () => (await fetch(`${master.http}/readyz`)).status === 200,
+    );
     const client = await connect({ servers: [master.ws, slave.ws], reconnectMaxMs: 200 });
     try {
       recorder.phase('run');
@@ -57,7 +60,11 @@ test('a synchronous master is killed under load and its disk is destroyed: the p
       await client.close();
     }
     await slave.stop();
-    const again = await pair.start('b', { brokerRole: 'SLAVE', brokerId: 1, haMasterAddress: '127.0.0.1:1' });
+    const again = await pair.start('b', {
+      brokerRole: 'SLAVE',
+      brokerId: 1,
+      haMasterAddress: '127.0.0.1:1',
+    });
     assert.equal(again.ready['role'], 'master', 'what a person has decided holds');
     assert.equal(again.ready['epoch'], 2);
   } finally {
@@ -83,7 +90,10 @@ test('an old master that returns finds itself fenced, puts what nobody has into 
     assert.equal(promoted['epoch'], 2, JSON.stringify(promoted));
     for (let n = 0; n < 20; n += 1) assert.equal((await sendOne(young, `new ${n}`)).status, 200);
 
-    old = await pair.startMaster({ haListenPort: haPort, haMasterAddress: String(young.ready['ha'] ?? `127.0.0.1:${haPort + 1}`) });
+    old = await pair.startMaster({
+      haListenPort: haPort,
+      haMasterAddress: String(young.ready['ha'] ?? `127.0.0.1:${haPort + 1}`),
+    });
     assert.equal(old.ready['role'], 'slave');
     await untilCaughtUp(young, old);
     assert.ok(pair.hasQuarantine('a'));
@@ -110,7 +120,10 @@ test('a master that is alone with a newer epoch takes nothing any more; one with
     const refused = await promote(slave);
     assert.match(JSON.stringify(refused), /alive and connected/);
     assert.equal((await promote(slave, { force: true }))['role'], 'master');
-    await until('the old master is fenced', async () => (await factsOf(master)).shards[0]?.state === 'fenced');
+    await until(
+      'the old master is fenced',
+      async () => (await factsOf(master)).shards[0]?.state === 'fenced',
+    );
     const answer = (await (await sendOne(master, 'x')).json()) as { error: { code: string } };
     assert.equal(answer.error.code, 'NOT_MASTER');
     assert.equal((await fetch(`${master.http}/readyz`)).status, 503);

@@ -43,13 +43,20 @@ test('a receipt says replicated; without the slave nothing is stored, or the out
     await until('the slave goes on', async () => (await send(master)).durability === 'replicated');
 
     await slave.kill();
-    await until('the master sees it', async () => (await send(master)).error?.code === 'SLAVE_NOT_AVAILABLE');
+    await until(
+      'the master sees it',
+      async () => (await send(master)).error?.code === 'SLAVE_NOT_AVAILABLE',
+    );
     assert.match(await (await fetch(`${master.http}/readyz`)).text(), /no slave is connected/);
     slave = await pair.startSlave(master);
     await until('the slave is back', async () => (await send(master)).durability === 'replicated');
     await until('all is confirmed', async () => {
       const [shard] = (await factsOf(master)).shards;
-      return shard !== undefined && shard.replicated === shard.appended && shard.commit === shard.appended;
+      return (
+        shard !== undefined &&
+        shard.replicated === shard.appended &&
+        shard.commit === shard.appended
+      );
     });
   } finally {
     await pair.end();
