@@ -12,6 +12,8 @@ import { checkConfig, isLoopback } from '../config/config-check.ts';
 import type { BrokerConfig } from '../config/config-schema.ts';
 import { hasReplication } from '../config/role-check.ts';
 import { STORED_BYTES_MAX } from '../log/stored-header.ts';
+import { REPLICATE_RUN } from '../protocol/envelope-layout.ts';
+import { RUN_BYTES_MAX } from '../replication/transfer-layout.ts';
 import { ringPayloadMax } from '../ring/ring-layout.ts';
 import type { TransportName } from '../transport/transport.ts';
 import { RunningBroker } from './broker.ts';
@@ -149,8 +151,15 @@ function checkExposure(config: BrokerConfig): void {
   );
 }
 
-/** The largest message must fit everywhere it goes. */
+/** The largest message must fit everywhere it goes, and to a slave the largest batch that its master may have. */
 function checkSizes(config: BrokerConfig): void {
+  const runBytes = RUN_BYTES_MAX + REPLICATE_RUN;
+  if (hasReplication(config) && ringPayloadMax(config.ringBytes) < runBytes) {
+    const text = `ringBytes is ${config.ringBytes}, and with replication a ring holds records of ${runBytes} bytes`;
+    throw new SluiceError('INVALID_ARGUMENT', text, {
+      hint: 'Raise ringBytes to 16MiB, its default.',
+    });
+  }
   const largest = STORED_BYTES_MAX - BATCH_BYTES_MAX + config.maxMessageSize + 64 * 1024;
   const places = {
     tailBytes: config.tailBytes,

@@ -9,6 +9,7 @@ import type {
 } from '../replication/replication-messages.ts';
 import type { DataDirectory } from './data-directory.ts';
 import type { RoleRecord } from './role-file.ts';
+import type { ShardHost } from './shard-host.ts';
 
 /** @param reign - role and epoch of the thread @param peer - a slave's master, a master's possible successor */
 export function workerDataOf(
@@ -29,6 +30,23 @@ export function workerDataOf(
     isSyncFlush: config.flushDiskType === 'SYNC_FLUSH',
     fallBehindBytesMax: config.haSlaveFallbehindMax,
     listen: { host, port: config.haListenPort ?? HA_LISTEN_PORT },
+  };
+}
+
+/** What operators are shown of the shards; less of it while the thread does not answer. */
+export function factsOf(
+  shards: readonly Pick<ShardHost, 'config' | 'logMemory'>[],
+  status: ReplicationStatus | undefined,
+): object {
+  return {
+    refusals: status?.refusals ?? null,
+    shards: shards.map(({ config: { shard }, logMemory }) => ({
+      shard,
+      appended: logMemory.appended.observe(),
+      flushed: logMemory.flushed.observe(),
+      commit: logMemory.commit.observe(),
+      ...status?.shards.find((one) => one.shard === shard),
+    })),
   };
 }
 

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ReplicationControl } from '../acceptor/acceptor-options.ts';
-import { sleep } from '../base/clock.ts';
+import { sleep, startTimer } from '../base/clock.ts';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Logger } from '../base/log-sink.ts';
 import type { BrokerConfig } from '../config/config-schema.ts';
@@ -17,7 +17,7 @@ import type {
   ReplicationStatus,
 } from '../replication/replication-messages.ts';
 import type { DataDirectory } from './data-directory.ts';
-import { gateReason, isKnown, workerDataOf } from './reign-parts.ts';
+import { factsOf, gateReason, isKnown, workerDataOf } from './reign-parts.ts';
 import type { ReignNews, ReignSource } from './reign-source.ts';
 import { ReplicationHost } from './replication-host.ts';
 import { type RoleRecord, readRole, writeRole } from './role-file.ts';
@@ -25,6 +25,9 @@ import type { ShardReign, ThreadedShard } from './threaded-shard.ts';
 
 /** Milliseconds that slaves have at a clean stop to take what is left. */
 const LAST_BYTES_MS = 5000;
+/** Crashes of the replication thread within this time after which the shards stay closed. */
+const CRASHES_MAX = 3;
+const CRASH_WINDOW_MS = 60_000;
 /** Milliseconds that a start waits for the replication thread to look at the shards. */
 const DECISION_MS_MAX = 500;
 const DECISION_POLL_MS = 2;
@@ -61,6 +64,7 @@ export class Reign implements ReplicationControl {
   private peer: HostAndPort | undefined;
   private changing: Promise<unknown> = Promise.resolve();
   private isStopping = false;
+  private crashes = 0;
 
   /** @throws RECORD_CORRUPT, STORAGE_IO */
   constructor(options: ReignOptions) {
@@ -177,19 +181,11 @@ export class Reign implements ReplicationControl {
 
   /** For operators: role, epoch, addresses, and what the replication thread knows of each shard. */
   async facts(): Promise<object> {
-    const { config } = this.options;
-    const status = await this.status();
+    const { brokerName, brokerId } = this.options.config;
     return {
-      ...{ ...this.record, brokerName: config.brokerName, brokerId: config.brokerId },
-      ...{ ack: this.ack, haAddress: this.haAddress, master: this.masterText ?? null },
-      refusals: status?.refusals ?? null,
-      shards: this.shards.map(({ config: { shard }, logMemory }) => ({
-        shard,
-        appended: logMemory.appended.observe(),
-        flushed: logMemory.flushed.observe(),
-        commit: logMemory.commit.observe(),
-        ...status?.shards.find((one) => one.shard === shard),
-      })),
+      ...{ ...this.record, brokerName, brokerId, ack: this.ack },
+      ...{ haAddress: this.haAddress, master: this.masterText ?? null },
+      ...factsOf(this.shards, await this.status()),
     };
   }
 
@@ -377,6 +373,15 @@ export class Reign implements ReplicationControl {
   private onCrash(error: SluiceError): void {
     this.log.error('replication-crashed', { error });
     if (this.isStopping) return;
+    this.crashes += 1;
+    startTimer(CRASH_WINDOW_MS, () => {
+      this.crashes -= 1;
+    });
+    if (this.crashes >= CRASHES_MAX) {
+      this.log.error('replication-fenced', { crashes: this.crashes });
+      void this.change(() => this.closeShards());
+      return;
+    }
     void this.change(async () => {
       if (this.isStopping) return;
       await this.closeShards();
