@@ -111,7 +111,7 @@ function shown({ result, cpuNsPerMessage }: Run): object {
   return { ...detailsOf(result), cpuNsPerMessage: Math.round(cpuNsPerMessage) };
 }
 
-function median(runs: readonly Run[], valueOf: (run: Run) => number): number {
-  const values = runs.map(valueOf).sort((one, other) => one - other);
+function median(runs: readonly Run[], pick: (run: Run) => number): number {
+  const values = runs.map(pick).sort((one, other) => one - other);
   return values[Math.floor(values.length / 2)] ?? 0;
 }

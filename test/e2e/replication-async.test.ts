@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { connect } from '../../src/client/node.ts';
+import { runCli } from '../../src/testing/cli-run.ts';
 import { type BrokerProcess, until } from '../../src/testing/e2e-broker.ts';
 import { BrokerPair, factsOf, postJson, untilCaughtUp } from '../../src/testing/e2e-pair.ts';
 import { RecordedTraffic } from '../../src/testing/e2e-traffic.ts';
@@ -106,6 +107,20 @@ test('a slave refuses what changes something, and names its master', async () =>
       'the topic has gone',
       async () => (await fetch(`${slave.http}/api/topics/orders`)).status === 404,
     );
+    const doctor = await runCli(['doctor', '--url', slave.ws, '--json']);
+    const findings = doctor.values.map(({ check, state }) => [check, state]);
+    assert.deepEqual(
+      findings.find(([check]) => check === 'replication'),
+      ['replication', 'ok'],
+    );
+    assert.deepEqual(
+      findings.find(([check]) => check === 'shard 0'),
+      ['shard 0', 'ok'],
+    );
+    const status = await runCli(['admin', 'brokerStatus', '--url', master.ws]);
+    assert.match(status.stdout, /master, epoch 1[\s\S]*broker-a\|1 +streaming/);
+    const resumed = await runCli(['admin', 'resumeWrites', '--url', slave.ws, '--json']);
+    assert.equal(resumed.code, 1, resumed.stdout);
     const metrics = await master.metric('sluice_replication_lag_bytes');
     assert.deepEqual([...metrics.keys()], ['{shard="0",slave="broker-a|1"}']);
   } finally {
