@@ -54,11 +54,11 @@ const LAYERS: LayerTable = {
   ],
   shard: ['base', 'memory', 'agent', 'ring', 'log', 'commit', 'observe', 'protocol'],
   nameserver: ['base', 'agent', 'protocol', 'transport'],
-  replication: ['base', 'memory', 'agent', 'ring', 'log', 'observe', 'protocol'],
+  replication: ['base', 'memory', 'agent', 'ring', 'log', 'observe', 'protocol', 'shard'],
   client: ['base', 'protocol'],
   broker: [
     ...['base', 'memory', 'protocol', 'transport', 'config', 'agent', 'ring', 'log', 'observe'],
-    ...['commit', 'acceptor', 'shard', 'client'],
+    ...['commit', 'acceptor', 'shard', 'replication', 'client'],
   ],
   console: ['base', 'observe', 'client', 'config'],
   bench: ['base', 'protocol', 'transport', 'client'],

@@ -10,6 +10,7 @@ import {
   manyQueues,
 } from './bench-runs.ts';
 import type { MacroBenchmark } from './macro-benchmark.ts';
+import { replication } from './replication.ts';
 import { start } from './start.ts';
 
 export const MACRO_BENCHMARKS: readonly MacroBenchmark[] = [
@@ -21,5 +22,6 @@ export const MACRO_BENCHMARKS: readonly MacroBenchmark[] = [
   latency,
   manyQueues,
   backlog,
+  replication,
   start,
 ];

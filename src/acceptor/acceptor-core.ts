@@ -87,7 +87,7 @@ export class AcceptorCore {
     this.outbox = new ReplyOutbox((session) => this.backPressure.afterSend(session));
     const share = new ColdShare(clock, () => this.counters.bytesIn);
     this.coldReads = new ColdReads(options.readCold, this.counters, share);
-    this.replies = new ReplyDrain(this, onEvent);
+    this.replies = new ReplyDrain(this, onEvent, options.masterText ?? (() => undefined));
     const handOver = new HandOver({
       clock,
       links: this.links,

@@ -43,6 +43,19 @@ export type AcceptorConfig = {
  */
 export type ColdReader = (shard: number, position: number, bytes: number) => Promise<Uint8Array>;
 
+/** The replication of this broker, as operators see it. */
+export interface ReplicationControl {
+  /** @returns role and epoch @throws INVALID_ARGUMENT, SHARD_RESTARTING */
+  promote(wish: {
+    readonly isForced: boolean;
+    readonly ack: 'ASYNC_MASTER' | 'SYNC_MASTER';
+  }): Promise<object>;
+  /** @throws INVALID_ARGUMENT */
+  resumeWrites(): object;
+  /** Role, epoch, and of each shard the slaves or the master. */
+  facts(): Promise<object>;
+}
+
 export type AcceptorOptions = {
   readonly clock: Clock;
   readonly log: Logger;
@@ -56,6 +69,10 @@ export type AcceptorOptions = {
   readonly metricsText: () => string | Promise<string>;
   /** Reasons beside shards and drain why the broker is not ready; empty when it is. */
   readonly unreadyReasons: () => readonly string[];
+  /** Where the master is, for what a slave refuses; undefined: not known, or this is no slave. */
+  readonly masterText?: () => string | undefined;
+  /** What operators may do to the role of this broker; undefined: it has no replication. */
+  readonly replication?: ReplicationControl | undefined;
   /** Facts of `/api/broker` that the acceptor does not know: name, version, uptime, transport, flush mode. */
   readonly brokerFacts: () => Readonly<Record<string, JsonValue>>;
 };

@@ -49,7 +49,7 @@ export class Acceptor implements WebSocketHandler {
 
   constructor(options: AcceptorOptions) {
     this.core = new AcceptorCore(options, (shard, event) => {
-      this.lifecycle.onEvent(event);
+      this.lifecycle.onEvent(shard, event);
       options.onShardEvent(shard, event);
     });
     this.lifecycle = new ShardLifecycle(this.core);
@@ -72,6 +72,11 @@ export class Acceptor implements WebSocketHandler {
   /** Which broker this is: known once its port is bound. */
   setIdentity(identity: BrokerIdentity): void {
     this.core.setIdentity(identity);
+  }
+
+  /** What this broker is in its replication; a slave takes over what its log says and refuses the rest. */
+  setRole(isSlave: boolean): void {
+    this.lifecycle.setRole(isSlave);
   }
 
   /** Decides about an upgrade to WebSocket. @returns undefined to let it in */
@@ -261,6 +266,7 @@ export class Acceptor implements WebSocketHandler {
     core.backPressure.closeStuck();
     core.topics.records.retryMissing();
     core.groups.records.retryMissing();
+    this.lifecycle.retryWaiting();
     return ran;
   }
 }

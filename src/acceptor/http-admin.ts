@@ -1,4 +1,5 @@
 /** The HTTP routes of operators, `/api/…`: bodies and parameters checked, the rest is `admin-api.ts`'s. */
+import { SluiceError } from '../base/errors.ts';
 import {
   ATTEMPTS_MAX,
   REDRIVE_MAX,
@@ -11,7 +12,7 @@ import { FieldReader } from '../protocol/web/field-reader.ts';
 import { bodyFields, jsonResponse, queryReader } from '../protocol/web/http-codec.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import type { AcceptorCore } from './acceptor-core.ts';
-import type { AcceptorOptions } from './acceptor-options.ts';
+import type { AcceptorOptions, ReplicationControl } from './acceptor-options.ts';
 import { AdminApi } from './admin-api.ts';
 import type { Route, RouteHandler } from './http-routes.ts';
 import { welcomeLimits } from './operations.ts';
@@ -37,6 +38,11 @@ export function adminRoutes(core: AcceptorCore, options: AcceptorOptions): reado
         limits: welcomeLimits(core),
       }),
     ),
+    get('/api/replication', async () => jsonResponse(200, await replicationOf(options).facts())),
+    post('/api/replication/promote', (request) => promote(options, request)),
+    post('/api/replication/resumeWrites', () =>
+      jsonResponse(200, replicationOf(options).resumeWrites()),
+    ),
     get('/api/topics', () => jsonResponse(200, api.topics())),
     get('/api/topics/{topic}', async (_request, topic) =>
       jsonResponse(200, await api.topic(topic)),
@@ -60,6 +66,24 @@ export function adminRoutes(core: AcceptorCore, options: AcceptorOptions): reado
       jsonResponse(200, await api.message(messageId)),
     ),
   ];
+}
+
+/** @throws UNSUPPORTED */
+function replicationOf({ replication }: AcceptorOptions): ReplicationControl {
+  if (replication !== undefined) return replication;
+  throw new SluiceError('UNSUPPORTED', 'this broker has no replication', {
+    hint: 'It has some once its configuration says brokerRole.',
+  });
+}
+
+async function promote(options: AcceptorOptions, request: HttpRequest): Promise<HttpResponse> {
+  const reader = readerOf(request, ['force', 'brokerRole']);
+  const ack = reader.optionalText('brokerRole') ?? 'ASYNC_MASTER';
+  if (ack !== 'ASYNC_MASTER' && ack !== 'SYNC_MASTER')
+    reader.wrong('brokerRole', ack, 'ASYNC_MASTER, SYNC_MASTER');
+  const isForced = reader.optionalBoolean('force') ?? false;
+  const wish = { isForced, ack: ack as 'ASYNC_MASTER' | 'SYNC_MASTER' };
+  return jsonResponse(200, await replicationOf(options).promote(wish));
 }
 
 function readerOf(request: HttpRequest, allowed: readonly string[]): FieldReader {

@@ -18,6 +18,11 @@ export type RecordKind<Entry> = {
   readonly remove: (id: number) => ShardControlRequest;
 };
 
+/** A master that has not compared its log with a slave: it is told again later. */
+export function takesNothingYet(error: unknown): boolean {
+  return error instanceof SluiceError && error.code === 'SLAVE_NOT_AVAILABLE';
+}
+
 export class RecordRegistry<Entry> {
   private readonly kind: RecordKind<Entry>;
   private readonly links: ShardLinks;
@@ -29,10 +34,34 @@ export class RecordRegistry<Entry> {
   /** Shards that could not store a record or its deletion yet, by id. */
   private readonly missing = new Map<number, Set<ShardLink>>();
   private idMax = 0;
+  /** On a slave: what its log says is taken over, and shards are told nothing. */
+  private isFollower = false;
 
   constructor(kind: RecordKind<Entry>, links: ShardLinks) {
     this.kind = kind;
     this.links = links;
+  }
+
+  /** From now on the log of this broker is a master's, or its own. */
+  follow(isFollower: boolean): void {
+    this.isFollower = isFollower;
+    if (!isFollower) return;
+    this.missing.clear();
+    this.inDoubt.clear();
+  }
+
+  /** The log that is followed has this record now. */
+  followed(entry: Entry): void {
+    const before = this.byId.get(this.kind.idOf(entry));
+    if (before !== undefined) this.forget(before);
+    this.remember(entry);
+  }
+
+  /** The log that is followed has it no more. @returns what it was */
+  dropped(id: number): Entry | undefined {
+    const before = this.byId.get(id);
+    if (before !== undefined) this.forget(before);
+    return before;
   }
 
   get count(): number {
@@ -76,15 +105,23 @@ export class RecordRegistry<Entry> {
 
   /** Puts and deletes on one shard what differs from what shard 0 decided. */
   async reconcile(link: ShardLink, theirs: readonly Entry[]): Promise<void> {
+    if (this.isFollower) return;
     const { idOf, put, remove } = this.kind;
     const stored = new Map(theirs.map((entry) => [idOf(entry), entry]));
     const requests: Promise<unknown>[] = [];
+    for (const shards of this.missing.values()) shards.delete(link);
+    const tell = (id: number, request: ShardControlRequest): void => {
+      const told = link.control(request).catch((error: unknown) => {
+        if (!takesNothingYet(error)) throw error;
+        this.miss(id, link);
+      });
+      requests.push(told);
+    };
     for (const [id, entry] of this.byId) {
       const same = JSON.stringify(stored.get(id)) === JSON.stringify(entry);
-      if (!same) requests.push(link.control(put(entry)));
+      if (!same) tell(id, put(entry));
     }
-    for (const id of stored.keys()) if (!this.byId.has(id)) requests.push(link.control(remove(id)));
-    for (const shards of this.missing.values()) shards.delete(link);
+    for (const id of stored.keys()) if (!this.byId.has(id)) tell(id, remove(id));
     await Promise.all(requests);
   }
 
@@ -185,18 +222,17 @@ export class RecordRegistry<Entry> {
   /** Tells the other shards; one that cannot store it now is told again later, because shard 0 has decided. */
   private async spread(id: number, request: ShardControlRequest): Promise<void> {
     const others = this.links.all.slice(1);
-    await Promise.all(
-      others.map((link) =>
-        link.control(request).catch(() => {
-          const shards = this.missing.get(id) ?? new Set<ShardLink>();
-          this.missing.set(id, shards.add(link));
-        }),
-      ),
-    );
+    await Promise.all(others.map((link) => link.control(request).catch(() => this.miss(id, link))));
+  }
+
+  private miss(id: number, link: ShardLink): void {
+    const shards = this.missing.get(id) ?? new Set<ShardLink>();
+    this.missing.set(id, shards.add(link));
   }
 
   /** No shard but 0 is known to have it as it is now. */
   private missEverywhere(id: number): void {
+    if (this.isFollower) return;
     this.missing.set(id, new Set(this.links.all.slice(1)));
   }
 

@@ -23,6 +23,7 @@ const RUN_BYTES_MAX: number = 256 * KIB;
 export class ReplyDrain {
   private readonly core: AcceptorCore;
   private readonly onEvent: (shard: number, event: ShardEvent) => void;
+  private readonly masterText: () => string | undefined;
   private link: ShardLink;
   private nowMs = 0;
   /** Whose run this is, and whose is to come because its delivery ended the last one. */
@@ -32,9 +33,15 @@ export class ReplyDrain {
   private limit = 0;
   private handled = 0;
 
-  constructor(core: AcceptorCore, onEvent: (shard: number, event: ShardEvent) => void) {
+  /** @param masterText - where the master of a slave is */
+  constructor(
+    core: AcceptorCore,
+    onEvent: (shard: number, event: ShardEvent) => void,
+    masterText: () => string | undefined,
+  ) {
     this.core = core;
     this.onEvent = onEvent;
+    this.masterText = masterText;
     this.link = core.links.get(0);
   }
 
@@ -166,6 +173,12 @@ export class ReplyDrain {
     const code = errorCodeOf(view.getUint16(at + layout.FAILED_CODE, true));
     const text = readText(bytes, at + layout.FAILED_TEXT, at + length);
     const retryAfterMs = view.getUint32(at + layout.FAILED_RETRY_AFTER_MS, true);
+    const master = code === 'NOT_MASTER' ? this.masterText() : undefined;
+    if (master !== undefined)
+      return new SluiceError(code, `${text}; the master is ${master}`, {
+        ...(retryAfterMs === 0 ? {} : { retryAfterMs }),
+        facts: { master },
+      });
     return new SluiceError(
       code,
       text === '' ? undefined : text,

@@ -2,14 +2,18 @@
  * Shards that start, stop and come back: what they were asked is answered, what they must know they are told. Main thread.
  */
 import { type SluiceError, toSluiceError } from '../base/errors.ts';
-import type { ShardEvent, ShardMetadata } from '../protocol/shard-control.ts';
+import type { MetadataChange, ShardEvent, ShardMetadata } from '../protocol/shard-control.ts';
 import type { AcceptorCore } from './acceptor-core.ts';
+import { takesNothingYet } from './record-registry.ts';
 import { Responder } from './responder.ts';
+import { CLOSE_GOING_AWAY } from './session.ts';
 import type { ShardLink } from './shard-link.ts';
 import type { ShardPort } from './shard-port.ts';
 
 export class ShardLifecycle {
   private readonly core: AcceptorCore;
+  /** Shards of a master that has not compared its log yet: they take their subscriptions later. */
+  private readonly waiting = new Set<ShardLink>();
 
   constructor(core: AcceptorCore) {
     this.core = core;
@@ -57,12 +61,35 @@ export class ShardLifecycle {
     this.bringUp(link, port, metadata).catch((error: unknown) => {
       // Gone again meanwhile: its next return starts over.
       if (link.port !== port || !link.isReachable) return;
-      this.core.log.error('shard-not-caught-up', { shard, error: toSluiceError(error) });
+      this.notCaughtUp(link, error);
     });
   }
 
+  /** This broker is a slave from now on, or is not: clients come again and are told. */
+  setRole(isSlave: boolean): void {
+    const { topics, groups, subscriptions, polls, sessions } = this.core;
+    topics.records.follow(isSlave);
+    groups.records.follow(isSlave);
+    if (!isSlave) return;
+    this.waiting.clear();
+    polls.endAll();
+    subscriptions.closeAll();
+    for (const { connection } of sessions.all())
+      connection.close(CLOSE_GOING_AWAY, 'this broker is a slave now');
+  }
+
+  /** Tries again what a shard did not take yet. Called now and then. */
+  retryWaiting(): void {
+    for (const link of this.waiting) {
+      this.waiting.delete(link);
+      if (link.isRunning)
+        this.reattach(link).catch((error: unknown) => this.notCaughtUp(link, error));
+    }
+  }
+
   /** What a shard reports that the acceptor itself acts on. */
-  onEvent(event: ShardEvent): void {
+  onEvent(shard: number, event: ShardEvent): void {
+    if (event.event === 'metadata' && shard === 0) this.follow(event.change);
     if (event.event !== 'needs-dead-letter-topic') return;
     const group = this.core.groups.get(event.groupId);
     if (group === undefined) return;
@@ -100,6 +127,31 @@ export class ShardLifecycle {
     await this.reconcile(link, metadata);
     if (link.port !== port || !link.isReachable) return;
     link.caughtUp();
-    await this.core.subscriptions.reattach(link, (topicId) => this.core.topics.get(topicId));
+    await this.reattach(link);
+  }
+
+  private async reattach(link: ShardLink): Promise<void> {
+    try {
+      await this.core.subscriptions.reattach(link, (topicId) => this.core.topics.get(topicId));
+    } catch (error) {
+      if (!takesNothingYet(error)) throw error;
+      this.waiting.add(link);
+    }
+  }
+
+  private notCaughtUp({ shard }: ShardLink, error: unknown): void {
+    this.core.log.error('shard-not-caught-up', { shard, error: toSluiceError(error) });
+  }
+
+  /** Shard 0 decides on a slave too: its log is that of the master's shard 0. */
+  private follow(change: MetadataChange): void {
+    const { topics, groups, subscriptions } = this.core;
+    if ('put' in change) {
+      if (change.put === 'topic') topics.records.followed(change.topic);
+      else groups.records.followed(change.group);
+    } else if (change.drop === 'topic') {
+      topics.records.dropped(change.topicId);
+      subscriptions.closeTopic(change.topicId);
+    } else groups.records.dropped(change.groupId);
   }
 }

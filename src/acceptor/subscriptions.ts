@@ -144,6 +144,10 @@ export class Subscriptions {
     this.assignAll(group.groupId, topic);
   }
 
+  closeAll(): void {
+    for (const subscription of [...this.byNumber.values()]) this.close(subscription);
+  }
+
   closeTopic(topicId: number): void {
     for (const subscription of [...this.byNumber.values()])
       if (subscription.topic.topicId === topicId) this.close(subscription);
@@ -192,6 +196,7 @@ export class Subscriptions {
     } catch (error) {
       // A shard that is restarting is told when it is back: the subscription is not worth less for that.
       if (error instanceof SluiceError && error.code === 'SHARD_RESTARTING') return;
+      subscription.attachedTo.delete(link.shard);
       throw error;
     }
   }

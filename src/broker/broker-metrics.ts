@@ -7,6 +7,7 @@ import {
   type MetricSnapshot,
   metricsText,
 } from '../observe/metrics-text.ts';
+import type { ReplicationStatus } from '../replication/replication-messages.ts';
 import type { FrontDoor } from '../transport/transport.ts';
 import type { ShardHost } from './shard-host.ts';
 
@@ -31,8 +32,9 @@ export class BrokerMetrics {
     shards: readonly ShardHost[];
     frontDoor: FrontDoor | undefined;
     version: string;
+    replication: ReplicationStatus | undefined;
   }): Promise<string> {
-    const { acceptor, shards, frontDoor, version } = parts;
+    const { acceptor, shards, frontDoor, version, replication } = parts;
     const groups = await acceptor.groupMetrics();
     const metrics: MetricSnapshot[] = [
       gauge('sluice_build_info', 'Version and transport of this broker; always 1.', 1, {
@@ -42,6 +44,7 @@ export class BrokerMetrics {
       ...shards.flatMap(shardMetrics),
       ...acceptor.metrics(),
       ...groups,
+      ...(replication === undefined ? [] : replicationMetrics(replication)),
       ...this.processMetrics(),
     ];
     const histograms: HistogramSnapshot[] = shards.map((shard) =>
@@ -116,6 +119,35 @@ function shardMetrics(host: ShardHost): MetricSnapshot[] {
       port.state === 'running' ? 1 : 0,
       labels,
     ),
+  ];
+}
+
+function replicationMetrics({
+  role,
+  epoch,
+  refusals,
+  shards,
+}: ReplicationStatus): MetricSnapshot[] {
+  return [
+    gauge('sluice_replication_master', '1 on a master, 0 on a slave.', role === 'master' ? 1 : 0),
+    gauge('sluice_replication_epoch', 'Number of the reign.', epoch),
+    counter(
+      'sluice_replication_refusals_total',
+      'What replication refused, or was refused.',
+      refusals,
+    ),
+    ...shards.flatMap(({ shard, replicated, slaves }) => [
+      gauge('sluice_position_bytes', 'Positions of the shard log.', replicated, {
+        shard,
+        kind: 'replicated',
+      }),
+      ...slaves.map(({ name, lagBytes }) =>
+        gauge('sluice_replication_lag_bytes', 'Bytes that a slave has not confirmed.', lagBytes, {
+          shard,
+          slave: name,
+        }),
+      ),
+    ]),
   ];
 }
 

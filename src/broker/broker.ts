@@ -1,20 +1,21 @@
 /** A broker at work: its shards, its acceptor, its door, and the order in which they start and stop. Main thread. */
 import { Acceptor } from '../acceptor/acceptor.ts';
+import { Pump } from '../agent/pump.ts';
 import type { Clock } from '../base/clock.ts';
 import { type CancelTimer, startInterval, startTimer } from '../base/clock.ts';
 import type { SluiceError } from '../base/errors.ts';
-import { FRAME_BYTES_MAX, GROUPS_MAX, HTTP_BODY_BYTES_MAX, TOPICS_MAX } from '../base/limits.ts';
+import { FRAME_BYTES_MAX, HTTP_BODY_BYTES_MAX } from '../base/limits.ts';
 import type { Logger } from '../base/log-sink.ts';
 import type { BrokerConfig } from '../config/config-schema.ts';
 import type { ShardEvent, ShardMetadata } from '../protocol/shard-control.ts';
-import type { ShardConfig } from '../shard/shard-config.ts';
 import { openFrontDoor } from '../transport/front-door.ts';
 import type { FrontDoor } from '../transport/transport.ts';
 import { BrokerMetrics } from './broker-metrics.ts';
+import { acceptorConfigOf, shardConfigOf } from './broker-settings.ts';
 import type { Broker, BrokerReady } from './create-broker.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { InlineShard } from './inline-shard.ts';
-import { Pump } from './pump.ts';
+import type { Reign, ReignOptions } from './reign.ts';
 import type { ShardHost } from './shard-host.ts';
 import { SidePool } from './side-pool.ts';
 import { SIDE_JOB_WORKER } from './thread-plan.ts';
@@ -30,6 +31,9 @@ const CONTROL_FRAMES_PER_SECOND = 10;
 const REQUEST_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_SECONDS = 120;
 
+/** What a change of the role does to the rest of the broker. */
+export type ReignHooks = Pick<ReignOptions, 'onClosing' | 'onRole'>;
+
 export class RunningBroker implements Broker {
   readonly closed: Promise<void>;
   private readonly config: BrokerConfig;
@@ -38,6 +42,7 @@ export class RunningBroker implements Broker {
   private readonly clock: Clock;
   private readonly pool: SidePool | undefined;
   private readonly shards: ShardHost[];
+  private readonly reign: Reign | undefined;
   private readonly pump: Pump;
   private readonly metrics = new BrokerMetrics();
   /** Why, by shard. */
@@ -55,6 +60,8 @@ export class RunningBroker implements Broker {
     log: Logger;
     clock: Clock;
     memoryCapacityBytes: number;
+    /** Makes what decides about role and epoch; undefined: a broker of one. */
+    reign?: (hooks: ReignHooks) => Reign;
   }) {
     this.config = options.config;
     this.directory = options.directory;
@@ -75,6 +82,10 @@ export class RunningBroker implements Broker {
         this.shards.map((shard) => shard.acceptorWord).filter((word) => word !== undefined),
     });
     this.pool = this.directory === undefined ? undefined : new SidePool(SIDE_JOB_WORKER);
+    this.reign = options.reign?.({
+      onClosing: (shard) => this.acceptor?.shardDown(shard),
+      onRole: (role) => this.acceptor?.setRole(role === 'slave'),
+    });
     this.shards = this.makeShards(options.memoryCapacityBytes);
   }
 
@@ -86,8 +97,11 @@ export class RunningBroker implements Broker {
   /** @throws what recovery or the port refuses; then everything that was started is stopped again */
   async start(): Promise<void> {
     try {
+      await this.reign?.begin(this.shards.filter((shard) => shard instanceof ThreadedShard));
       const metadata = await Promise.all(this.shards.map((shard) => shard.start()));
+      this.reign?.attachAll();
       this.acceptor = this.makeAcceptor();
+      this.acceptor.setRole(this.reign?.role === 'slave');
       this.pump.schedule();
       await this.acceptor.start(metadata);
       this.frontDoor = await this.openDoor(this.acceptor);
@@ -97,6 +111,8 @@ export class RunningBroker implements Broker {
         address: this.config.listenAddress,
         port,
       });
+      this.readyInfo = this.describe(this.frontDoor);
+      await this.reign?.opened(this.readyInfo.ws);
       this.readyInfo = this.describe(this.frontDoor);
       this.log.info('ready', {
         ws: this.readyInfo.ws,
@@ -126,11 +142,12 @@ export class RunningBroker implements Broker {
     });
     await Promise.race([finished, deadline]);
     cancel();
-    return this.close();
+    this.closing ??= this.shutDown(true);
+    return this.closing;
   }
 
   close(): Promise<void> {
-    this.closing ??= this.shutDown();
+    this.closing ??= this.shutDown(false);
     return this.closing;
   }
 
@@ -138,11 +155,13 @@ export class RunningBroker implements Broker {
     return this.drain();
   }
 
-  private async shutDown(): Promise<void> {
+  /** @param isClean - slaves get what they lack first */
+  private async shutDown(isClean: boolean): Promise<void> {
     this.cancelReminder();
     await this.frontDoor?.close();
     this.acceptor?.close();
     this.pump.close();
+    await this.reign?.stop(isClean);
     await Promise.all(this.shards.map((shard) => shard.stop()));
     await this.pool?.close();
     this.metrics.close();
@@ -158,7 +177,7 @@ export class RunningBroker implements Broker {
   }
 
   private makeShards(capacityBytes: number): ShardHost[] {
-    const { config, clock, directory, pool } = this;
+    const { config, clock, directory, pool, reign } = this;
     const schedule = (): void => this.pump.schedule();
     if (directory === undefined || pool === undefined) {
       const shardConfig = shardConfigOf(config, 0, 1);
@@ -189,6 +208,7 @@ export class RunningBroker implements Broker {
         pool,
         clock,
         events,
+        ...(reign === undefined ? {} : { reign: () => reign.shardReign() }),
       });
     });
   }
@@ -198,29 +218,18 @@ export class RunningBroker implements Broker {
     return new Acceptor({
       clock: this.clock,
       log: this.log.child('acceptor'),
-      config: {
-        authToken: config.authToken ?? null,
-        allowedOrigins: config.allowedOrigins,
-        allowedHosts: [...config.allowedHosts, config.listenAddress],
-        autoCreateTopics: config.autoCreateTopicEnable ?? false,
-        autoCreateGroups: config.autoCreateSubscriptionGroup,
-        defaultTopicQueues: config.defaultTopicQueueNums,
-        defaultMaxAttempts: config.maxAttempts,
-        defaultRetryBackoffMs: config.retryBackoffMs,
-        defaultLeaseMs: config.leaseMs,
-        bodyBytesMax: config.maxMessageSize,
-        inFlightRequestsMax: config.inFlightRequestsMax,
-        topicsMax: TOPICS_MAX,
-        groupsMax: GROUPS_MAX,
-        messagesPerSecondMax: config.rateLimitMessagesPerSecond ?? 0,
-        bytesPerSecondMax: config.rateLimitBytesPerSecond ?? 0,
-      },
+      config: acceptorConfigOf(config),
       shards: this.shards.map((shard) => shard.port),
       readCold: (shard, position, bytes) =>
         (this.shards[shard] as ShardHost).readCold(position, bytes),
       onShardEvent: (shard, event) => this.onShardEvent(shard, event),
       metricsText: () => this.metricsText(),
-      unreadyReasons: () => [...this.fencedByDisk.values()],
+      unreadyReasons: () => [
+        ...this.fencedByDisk.values(),
+        ...(this.reign?.unreadyReasons() ?? []),
+      ],
+      masterText: () => this.reign?.masterText,
+      replication: this.reign,
       brokerFacts: () => ({
         version: VERSION,
         uptimeSeconds: Math.round(process.uptime()),
@@ -268,12 +277,14 @@ export class RunningBroker implements Broker {
 
   private onShardDown(shard: number, error: SluiceError, isFenced: boolean): void {
     this.log.error(isFenced ? 'shard-fenced' : 'shard-crashed', { shard, error });
+    this.reign?.shardDown(shard);
     this.acceptor?.shardDown(shard);
   }
 
   private onShardUp(shard: number, metadata: ShardMetadata): void {
     this.fencedByDisk.delete(shard);
     this.log.info('shard-restarted', { shard });
+    this.reign?.shardUp(shard);
     this.acceptor?.shardUp(shard, (this.shards[shard] as ShardHost).port, metadata);
     this.pump.schedule();
   }
@@ -285,6 +296,7 @@ export class RunningBroker implements Broker {
       shards: this.shards,
       frontDoor: this.frontDoor,
       version: VERSION,
+      replication: await this.reign?.status(),
     });
   }
 
@@ -294,7 +306,9 @@ export class RunningBroker implements Broker {
       : this.config.listenAddress;
     const shown = host === '0.0.0.0' || host === '[::]' ? '127.0.0.1' : host;
     return {
-      role: 'all',
+      role: this.reign?.role ?? 'all',
+      epoch: this.reign?.epoch ?? 1,
+      ha: this.reign?.haAddress ?? null,
       pid: process.pid,
       ws: `ws://${shown}:${frontDoor.port}`,
       http: `http://${shown}:${frontDoor.port}`,
@@ -318,21 +332,4 @@ export class RunningBroker implements Broker {
     remind();
     this.cancelReminder = startInterval(HOUR_MS, remind);
   }
-}
-
-function shardConfigOf(config: BrokerConfig, shard: number, shards: number): ShardConfig {
-  return {
-    shard,
-    shards,
-    flushMode: config.flushDiskType,
-    isVolatile: config.memory,
-    flushIntervalMs: config.flushIntervalMs,
-    segmentBytes: config.segmentBytes,
-    segmentsAhead: config.segmentsAhead,
-    tailBytes: config.tailBytes,
-    retentionMs: config.fileReservedTimeHours * HOUR_MS,
-    retentionBytes: config.retentionBytes ?? null,
-    diskHardRatio: config.diskHardRatio,
-    diskSoftRatio: config.diskSoftRatio,
-  };
 }

@@ -10,11 +10,16 @@ import { type Logger, silentLogger } from '../base/log-sink.ts';
 import { MIB } from '../base/units.ts';
 import { checkConfig, isLoopback } from '../config/config-check.ts';
 import type { BrokerConfig } from '../config/config-schema.ts';
+import { hasReplication } from '../config/role-check.ts';
 import { STORED_BYTES_MAX } from '../log/stored-header.ts';
+import { REPLICATE_RUN } from '../protocol/envelope-layout.ts';
+import { RUN_BYTES_MAX } from '../replication/transfer-layout.ts';
 import { ringPayloadMax } from '../ring/ring-layout.ts';
 import type { TransportName } from '../transport/transport.ts';
 import { RunningBroker } from './broker.ts';
 import { openDataDirectory } from './data-directory.ts';
+import { Reign } from './reign.ts';
+import type { ReignSource } from './reign-source.ts';
 import { defaultShards } from './thread-plan.ts';
 
 /** What a program may say; everything has a default. */
@@ -35,7 +40,12 @@ export type BrokerOptions = {
 
 /** What is known once the broker takes requests: the `ready` event of `sluice up --json`. */
 export type BrokerReady = {
-  readonly role: 'all';
+  /** `all`: a broker of one, without replication. */
+  readonly role: 'all' | 'master' | 'slave';
+  /** Number of its reign, or of its master's. */
+  readonly epoch: number;
+  /** `host:port` where slaves find it; null when none can. */
+  readonly ha: string | null;
   readonly pid: number;
   /** `ws://host:port` */
   readonly ws: string;
@@ -91,7 +101,11 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Broker>
 }
 
 /** The same for a configuration that was loaded and checked already. @throws as `createBroker` */
-export async function startBroker(config: BrokerConfig, log: Logger): Promise<Broker> {
+export async function startBroker(
+  config: BrokerConfig,
+  log: Logger,
+  reignSource?: ReignSource,
+): Promise<Broker> {
   checkExposure(config);
   checkSizes(config);
   const chunkBytes = Math.min(config.segmentBytes, config.tailBytes);
@@ -100,7 +114,14 @@ export async function startBroker(config: BrokerConfig, log: Logger): Promise<Br
     ? undefined
     : openDataDirectory(config.storePathRootDir, wanted, defaultShards(availableParallelism()));
   try {
+    const reign = directory === undefined || !hasReplication(config) ? undefined : directory;
     const broker = new RunningBroker({
+      ...(reign === undefined
+        ? {}
+        : {
+            reign: (hooks) =>
+              new Reign({ config, directory: reign, log, source: reignSource, ...hooks }),
+          }),
       config,
       directory,
       log,
@@ -130,8 +151,15 @@ function checkExposure(config: BrokerConfig): void {
   );
 }
 
-/** The largest message must fit everywhere it goes. */
+/** The largest message must fit everywhere it goes, and to a slave the largest batch that its master may have. */
 function checkSizes(config: BrokerConfig): void {
+  const runBytes = RUN_BYTES_MAX + REPLICATE_RUN;
+  if (hasReplication(config) && ringPayloadMax(config.ringBytes) < runBytes) {
+    const text = `ringBytes is ${config.ringBytes}, and with replication a ring holds records of ${runBytes} bytes`;
+    throw new SluiceError('INVALID_ARGUMENT', text, {
+      hint: 'Raise ringBytes to 16MiB, its default.',
+    });
+  }
   const largest = STORED_BYTES_MAX - BATCH_BYTES_MAX + config.maxMessageSize + 64 * 1024;
   const places = {
     tailBytes: config.tailBytes,

@@ -4,6 +4,10 @@ import type { ResourceLimits } from 'node:worker_threads';
 
 export const SHARD_WORKER: URL = new URL('../shard/shard-worker.js', import.meta.url);
 export const FLUSHER_WORKER: URL = new URL('../commit/flusher-worker.js', import.meta.url);
+export const REPLICATION_WORKER: URL = new URL(
+  '../replication/replication-worker.js',
+  import.meta.url,
+);
 export const SIDE_JOB_WORKER: URL = new URL('./side-job-worker.js', import.meta.url);
 
 /**
@@ -17,6 +21,10 @@ export const SHARD_HEAP: ResourceLimits = {
 export const FLUSHER_HEAP: ResourceLimits = {
   maxYoungGenerationSizeMb: 2,
   maxOldGenerationSizeMb: 64,
+};
+export const REPLICATION_HEAP: ResourceLimits = {
+  maxYoungGenerationSizeMb: 8,
+  maxOldGenerationSizeMb: 256,
 };
 export const SIDE_JOB_HEAP: ResourceLimits = {
   maxYoungGenerationSizeMb: 8,

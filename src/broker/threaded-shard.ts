@@ -2,7 +2,7 @@
  * A shard in threads of its own: the shard and its flusher, over one piece of shared memory. A crash of either ends both;
  * they come back by recovery with new memory, three times a minute at most, then the shard is fenced. Main thread.
  */
-import { MessageChannel, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { ShardPort, ShardState } from '../acceptor/shard-port.ts';
 import type { ParkWord } from '../agent/park-word.ts';
 import { type Clock, startTimer } from '../base/clock.ts';
@@ -14,7 +14,7 @@ import { LATENCY_HISTOGRAM_BYTES, LatencyHistogram } from '../observe/latency-hi
 import type { ShardMetadata } from '../protocol/shard-control.ts';
 import type { RingConsumer } from '../ring/ring-consumer.ts';
 import type { RingProducer } from '../ring/ring-producer.ts';
-import type { ShardConfig } from '../shard/shard-config.ts';
+import type { ShardConfig, ShardReplication } from '../shard/shard-config.ts';
 import {
   acceptorRings,
   acceptorWordOf,
@@ -22,6 +22,8 @@ import {
   FLUSHER_WORD_AT,
   flusherWordOf,
   logMemoryOf,
+  REPLICATION_PORT,
+  REPLICATION_WORD_AT,
   SHARD_WORD_AT,
   type ShardMemory,
   shardWordOf,
@@ -38,6 +40,19 @@ const CRASH_WINDOW_MS = 60_000;
 /** Until a thread that was told to stop is ended by force: a sync may hang. */
 const STOP_TIMEOUT_MS = 10_000;
 
+/** What a replicated shard is told for a life of its threads. */
+export type ShardReign = {
+  readonly epoch: number;
+  readonly logId: string;
+  readonly replication: ShardReplication;
+};
+
+/** What the replication thread needs of a life: once given, the ports are its own. */
+export type ReplicationEnds = {
+  readonly memory: ShardMemory;
+  readonly ports: readonly MessagePort[];
+};
+
 /** One life of the two threads. */
 type Life = {
   readonly memory: ShardMemory;
@@ -48,6 +63,7 @@ type Life = {
   readonly port: ShardPort & { state: ShardState };
   readonly shard: Worker;
   readonly flusher: Worker;
+  ends: ReplicationEnds | undefined;
 };
 
 export class ThreadedShard implements ShardHost {
@@ -57,11 +73,15 @@ export class ThreadedShard implements ShardHost {
   private readonly ringBytes: number;
   private readonly pool: SidePool;
   private readonly events: ShardHostEvents;
+  private readonly reign: (() => ShardReign) | undefined;
   private readonly clock: Clock;
   private readonly histogram = new SharedArrayBuffer(LATENCY_HISTOGRAM_BYTES);
   private readonly crashes: number[] = [];
   private life: Life | undefined;
   private isStopping = false;
+  /** Closed for a time: no crash brings it back. */
+  private isClosed = false;
+  private restarting: Promise<void> | undefined;
 
   constructor(options: {
     config: ShardConfig;
@@ -70,6 +90,8 @@ export class ThreadedShard implements ShardHost {
     pool: SidePool;
     clock: Clock;
     events: ShardHostEvents;
+    /** Asked at each beginning of a life; undefined: nobody else has this log. */
+    reign?: () => ShardReign;
   }) {
     this.config = options.config;
     this.directory = options.directory;
@@ -77,6 +99,7 @@ export class ThreadedShard implements ShardHost {
     this.pool = options.pool;
     this.clock = options.clock;
     this.events = options.events;
+    this.reign = options.reign;
     this.flushLatency = new LatencyHistogram(this.histogram, 0);
   }
 
@@ -110,7 +133,38 @@ export class ThreadedShard implements ShardHost {
 
   async stop(): Promise<void> {
     this.isStopping = true;
-    if (this.life !== undefined) await end(this.life);
+    await this.close();
+  }
+
+  /** Ends the threads after a last flush, until `open`. Whatever waits for the shard is told by whoever calls. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    await this.restarting;
+    if (this.life === undefined) return;
+    this.life.port.state = 'restarting';
+    await end(this.life);
+  }
+
+  /** Begins a new life after `close`; how it went is told as after a crash. */
+  async open(): Promise<void> {
+    if (this.isStopping) return;
+    this.isClosed = false;
+    const { port } = this.alive;
+    port.state = 'restarting';
+    this.restarting = this.restart(port);
+    await this.restarting;
+  }
+
+  /** For the replication thread, once a life. */
+  takeEnds(): ReplicationEnds | undefined {
+    const { life } = this;
+    const ends = life?.ends;
+    if (life !== undefined) life.ends = undefined;
+    return ends;
+  }
+
+  private get isEnding(): boolean {
+    return this.isStopping || this.isClosed;
   }
 
   private get alive(): Life {
@@ -120,29 +174,51 @@ export class ThreadedShard implements ShardHost {
 
   /** Allocates memory, starts both threads and waits until the shard has recovered. */
   private begin(): Promise<ShardMetadata> {
-    const memory = allocateShardMemory(this.config.tailBytes, this.ringBytes, 1);
     const channel = new MessageChannel();
+    const life = this.newLife(channel.port2);
+    this.life = life;
+    channel.port1.on('message', (job: SideJob) => {
+      void this.pool.runJob(this.directory, job).then((result) => {
+        channel.port1.postMessage(result);
+        life.word.wake();
+      });
+    });
+    channel.port1.unref();
+    life.shard.on('exit', () => channel.port1.close());
+    return this.watch(life);
+  }
+
+  private newLife(jobs: MessagePort): Life {
+    const reign = this.reign?.();
+    const ports = reign === undefined ? 1 : 1 + REPLICATION_PORT;
+    const memory = allocateShardMemory(this.config.tailBytes, this.ringBytes, ports);
+    const news = reign === undefined ? undefined : [new MessageChannel(), new MessageChannel()];
+    const [ofShard, ofFlusher] = news?.map(({ port1 }) => port1) ?? [];
     const data: ShardWorkerData = {
-      config: this.config,
+      config:
+        reign === undefined ? this.config : { ...this.config, replication: reign.replication },
       directory: this.directory,
       memory,
-      epoch: 1,
-      jobs: channel.port2,
+      epoch: reign?.epoch ?? 1,
+      logId: reign?.logId,
+      news: ofShard,
+      jobs,
     };
     const word = shardWordOf(memory);
     const shard = new Worker(SHARD_WORKER, {
       workerData: data,
-      transferList: [channel.port2],
+      transferList: ofShard === undefined ? [jobs] : [jobs, ofShard],
       name: `shard-${this.config.shard}`,
       resourceLimits: SHARD_HEAP,
     });
     const flusher = new Worker(FLUSHER_WORKER, {
-      workerData: this.flusherData(memory),
+      workerData: this.flusherData(memory, data.epoch, ofFlusher),
+      transferList: ofFlusher === undefined ? [] : [ofFlusher],
       name: `flusher-${this.config.shard}`,
       resourceLimits: FLUSHER_HEAP,
     });
     const port = makePort(this.config.shard, memory, word);
-    const life: Life = {
+    return {
       memory,
       logMemory: logMemoryOf(memory),
       word,
@@ -151,15 +227,13 @@ export class ThreadedShard implements ShardHost {
       port,
       shard,
       flusher,
+      ends: news && { memory, ports: news.map(({ port2 }) => port2) },
     };
-    this.life = life;
-    channel.port1.on('message', (job: SideJob) => {
-      void this.pool.runJob(this.directory, job).then((result) => {
-        channel.port1.postMessage(result);
-        word.wake();
-      });
-    });
-    channel.port1.unref();
+  }
+
+  /** Resolves when the shard has recovered, and looks after the two threads from then on. */
+  private watch(life: Life): Promise<ShardMetadata> {
+    const { shard, flusher } = life;
     return new Promise((resolve, reject) => {
       const crashed = (error: SluiceError): void => {
         if (life.port.state === 'running') this.onCrash(life, error);
@@ -190,14 +264,17 @@ export class ThreadedShard implements ShardHost {
       });
       shard.on('error', (error) => crashed(toSluiceError(error)));
       shard.on('exit', () => {
-        channel.port1.close();
         if (!life.logMemory.isStopping)
           crashed(new SluiceError('SHARD_RESTARTING', 'the thread of the shard ended'));
       });
     });
   }
 
-  private flusherData(memory: ShardMemory): FlusherWorkerData {
+  private flusherData(
+    memory: ShardMemory,
+    epoch: number,
+    port: MessagePort | undefined,
+  ): FlusherWorkerData {
     return {
       directory: this.directory,
       control: memory.control,
@@ -208,14 +285,15 @@ export class ThreadedShard implements ShardHost {
       mode: this.config.flushMode,
       flushIntervalMs: this.config.flushIntervalMs,
       segmentBytes: this.config.segmentBytes,
-      epoch: 1,
+      epoch,
+      news: port && { port, wordAt: REPLICATION_WORD_AT },
     };
   }
 
   private onCrash(life: Life, error: SluiceError): void {
-    if (this.life !== life || this.isStopping || life.port.state !== 'running') return;
+    if (this.life !== life || this.isEnding || life.port.state !== 'running') return;
     this.goDown(life.port, error);
-    void end(life).then(() => this.restart(life.port));
+    this.restarting = end(life).then(() => this.restart(life.port));
   }
 
   /** Counts a crash, and says so by the port that the acceptor has. */
@@ -230,13 +308,14 @@ export class ThreadedShard implements ShardHost {
 
   /** Begins new lives until one recovers or there were too many. @param port - of the last life that did */
   private async restart(port: Life['port']): Promise<void> {
-    while (port.state === 'restarting' && !this.isStopping) {
+    while (port.state === 'restarting' && !this.isEnding) {
       try {
         const metadata = await this.begin();
+        if (this.isEnding) return;
         this.events.onUp(this.config.shard, metadata);
         return;
       } catch (error) {
-        if (this.isStopping) return;
+        if (this.isEnding) return;
         this.goDown(port, toSluiceError(error));
         this.alive.port.state = port.state;
       }

@@ -170,13 +170,18 @@ async function checkBroker(api: ApiClient): Promise<Finding[]> {
     ];
   }
   const { name, version, transport, transportReason, flush, shards } = facts;
+  const replication = await replicationOf(api);
+  // A slave's shards take nothing, as it should be.
+  const isFine = (state: string): boolean =>
+    state === 'running' || (state === 'read-only' && replication?.role === 'slave');
   return [
     finding('permission', 'ok', 'requests are allowed from here'),
     finding('broker', 'ok', `${name}, version ${version}, flush ${flush}`),
     finding('transport', 'ok', `${transport}: ${transportReason ?? ''}`),
+    ...(replication === undefined ? [] : [replicationFinding(replication)]),
     ...shards.map(({ shard, state, reason }) =>
-      state === 'running'
-        ? finding(`shard ${shard}`, 'ok', 'running')
+      isFine(state)
+        ? finding(`shard ${shard}`, 'ok', state)
         : finding(
             `shard ${shard}`,
             'fail',
@@ -185,6 +190,45 @@ async function checkBroker(api: ApiClient): Promise<Finding[]> {
           ),
     ),
   ];
+}
+
+type Replication = {
+  readonly role: string;
+  readonly epoch: number;
+  readonly master: string | null;
+  readonly shards: readonly {
+    readonly state?: string;
+    readonly refusal?: string;
+    readonly slaves?: readonly unknown[];
+  }[];
+};
+
+/** @returns undefined for a broker of one */
+async function replicationOf(api: ApiClient): Promise<Replication | undefined> {
+  try {
+    return await api.get<Replication>('/api/replication');
+  } catch {
+    return undefined;
+  }
+}
+
+function replicationFinding({ role, epoch, master, shards }: Replication): Finding {
+  const refusal = shards.map((shard) => shard.refusal ?? '').find((text) => text !== '');
+  if (refusal !== undefined)
+    return finding('replication', 'warn', refusal, 'More about it: sluice admin brokerStatus');
+  if (role === 'master') {
+    const slaves = Math.min(...shards.map((shard) => shard.slaves?.length ?? 0));
+    return finding('replication', 'ok', `master, epoch ${epoch}, ${slaves} slaves connected`);
+  }
+  const isFollowing = shards.every(({ state }) => state === 'streaming');
+  const text = `slave, epoch ${epoch}, of ${master ?? 'a master that is not known'}`;
+  if (isFollowing) return finding('replication', 'ok', `${text}, and follows`);
+  return finding(
+    'replication',
+    'warn',
+    `${text}; it does not follow now`,
+    'Is the master there, and its HA port reachable? If it is gone for good: sluice admin promote',
+  );
 }
 
 async function* checkWebSocket(target: Target): AsyncGenerator<Finding> {

@@ -1,5 +1,5 @@
 /** Thread entry of a shard's flusher: waits for recovery, then writes and syncs what the shard appends. */
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { ParkWord } from '../agent/park-word.ts';
 import { systemClock } from '../base/clock.ts';
 import type { ErrorCode } from '../base/error-codes.ts';
@@ -21,6 +21,8 @@ export type FlusherWorkerData = {
   readonly flushIntervalMs: number;
   readonly segmentBytes: number;
   readonly epoch: number;
+  /** How to tell the replication thread that there is more; undefined without replication. */
+  readonly news: { readonly port: MessagePort; readonly wordAt: number } | undefined;
 };
 
 /** Why the flusher stopped: the only message that it posts. */
@@ -45,11 +47,14 @@ function run(data: FlusherWorkerData): void {
     position: memory.written.observe(),
     onFlush: (durationMs) => histogram.record(durationMs * 1000),
   });
+  const { news } = data;
+  const newsWord = news === undefined ? undefined : new ParkWord(data.control, news.wordAt);
   const hasWork = (): boolean => agent.hasWork() || memory.isStopping;
   while (!memory.isStopping) {
     const work = agent.doWork();
     // Also after a failure: the shard must hear of it.
     if (work > 0 || agent.failure !== undefined) shardWord.wake();
+    if (work > 0 && newsWord?.takeAnnouncement() === true) news?.port.postMessage(0);
     if (agent.failure !== undefined) break;
     if (work === 0) word.park(agent.msUntilDue(), hasWork);
   }
@@ -58,6 +63,7 @@ function run(data: FlusherWorkerData): void {
     parentPort?.postMessage({ code, message } satisfies FlusherWorkerFailure);
   }
   agent.close();
+  news?.port.close();
 }
 
 run(workerData as FlusherWorkerData);

@@ -56,9 +56,6 @@ const CONVERSIONS: Readonly<Record<string, Conversion>> = {
   },
 };
 
-/** Keys of RocketMQ that look like a mistyped key of ours: the only two of its 500. */
-const NEIGHBOURS: readonly string[] = ['brokerIP2', 'haListenPort'];
-
 /**
  * Reads a broker.conf.
  *
@@ -85,7 +82,7 @@ export function readConf<Config>(
       else given.push(converted);
     } else if (isNameIn(rules, key) || Object.hasOwn(rules.unused, key)) {
       given.push({ name: key, key, value, origin });
-    } else if (!NEIGHBOURS.includes(key) && didYouMean(key, knownNames(rules)) !== undefined) {
+    } else if (didYouMean(key, knownNames(rules)) !== undefined) {
       // RocketMQ would start without a word and without the setting.
       problems.push(unknownKey({ name: key, key, origin }, rules));
     } else {

@@ -4,10 +4,15 @@
  */
 import { readFileSync } from 'node:fs';
 import { SluiceError } from '../base/errors.ts';
-import { type BrokerConfig, SETTINGS, type Setting, type SettingName } from './config-schema.ts';
+import { type BrokerConfig, SETTINGS, type SettingName } from './config-schema.ts';
 import { didYouMean } from './did-you-mean.ts';
+import { roleContradictions } from './role-check.ts';
+import type { Setting } from './setting.ts';
 import { writtenLike } from './setting-names.ts';
+import { isLoopback } from './text-kinds.ts';
 import { UNUSED_KEYS, type UnusedKey } from './unused-keys.ts';
+
+export { isLoopback } from './text-kinds.ts';
 
 /** One value as somebody wrote it. */
 export type GivenValue = {
@@ -50,6 +55,8 @@ export const RENAMED_KEYS: Readonly<Record<string, SettingName>> = {
   flushIntervalCommitLog: 'flushIntervalMs',
   diskMaxUsedSpaceRatio: 'diskSoftRatio',
   messageDelayLevel: 'retryBackoffMs',
+  syncFlushTimeout: 'syncFlushTimeoutMs',
+  haMaxGapNotInSync: 'haSlaveFallbehindMax',
 };
 
 /**
@@ -169,9 +176,13 @@ function configError(problems: readonly string[]): SluiceError {
 /** Bytes of a token file; a longer one is the wrong file. */
 const TOKEN_FILE_BYTES_MAX = 4096;
 
-function withToken(config: BrokerConfig): BrokerConfig {
-  const { authToken, authTokenFile } = config;
-  return { ...config, authToken: secretOf('authToken', authToken, authTokenFile, SETTINGS) };
+function withTokens(config: BrokerConfig): BrokerConfig {
+  const { authToken, authTokenFile, haToken, haTokenFile } = config;
+  return {
+    ...config,
+    authToken: secretOf('authToken', authToken, authTokenFile, SETTINGS),
+    haToken: secretOf('haToken', haToken, haTokenFile, SETTINGS),
+  };
 }
 
 /**
@@ -223,12 +234,7 @@ function contradictions(config: BrokerConfig): string[] {
         'allowed: 127.0.0.1, ::1, localhost, or any address with authToken, authTokenFile or insecureIUnderstand',
     );
   }
-  return problems;
-}
-
-/** Does only this machine reach the address? */
-export function isLoopback(address: string): boolean {
-  return address === '::1' || address === 'localhost' || /^127(\.\d{1,3}){3}$/.test(address);
+  return [...problems, ...roleContradictions(config)];
 }
 
 /** The settings of a broker. */
@@ -236,7 +242,7 @@ export const BROKER_RULES: SettingRules<BrokerConfig> = {
   settings: SETTINGS,
   unused: UNUSED_KEYS,
   renamed: RENAMED_KEYS,
-  finish: withToken,
+  finish: withTokens,
   contradictions,
 };
 

@@ -186,9 +186,5 @@ function warnOfNoEffect(
 ): string | undefined {
   const keys = [...new Set([...unused.map(({ key }) => key), ...ignored])];
   if (keys.length === 0) return undefined;
-  const isSlave = unused.some(
-    ({ name, value }) => name === 'brokerRole' && String(value).trim().toUpperCase() === 'SLAVE',
-  );
-  const slave = isSlave ? '; there is no replication, so this broker is a master of its own' : '';
-  return `these keys have no effect here: ${keys.join(', ')}${slave}`;
+  return `these keys have no effect here: ${keys.join(', ')}`;
 }

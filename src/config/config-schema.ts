@@ -13,6 +13,8 @@ import {
   TOPIC_QUEUES_MAX,
 } from '../base/limits.ts';
 import { KIB, MIB } from '../base/units.ts';
+import { REPLICATION_SETTINGS } from './replication-settings.ts';
+import { optional, type Setting, secret, setting } from './setting.ts';
 import {
   boolean,
   bytes,
@@ -21,7 +23,6 @@ import {
   durationHours,
   durationMs,
   integer,
-  type Kind,
   list,
   ratio,
 } from './setting-kinds.ts';
@@ -66,74 +67,25 @@ export type BrokerConfig = {
   readonly brokerName: string;
   readonly brokerClusterName: string;
   readonly brokerId: number;
+  readonly brokerRole: 'ASYNC_MASTER' | 'SYNC_MASTER' | 'SLAVE' | undefined;
+  readonly haListenPort: number | undefined;
+  readonly haMasterAddress: string | undefined;
+  readonly haToken: string | undefined;
+  readonly haTokenFile: string | undefined;
+  readonly inSyncReplicas: number;
+  readonly syncFlushTimeoutMs: number;
+  readonly haSlaveFallbehindMax: number;
+  readonly slaveReadEnable: boolean;
+  readonly namesrvAddr: string | undefined;
+  readonly brokerIP1: string | undefined;
+  readonly brokerIP2: string | undefined;
 };
 
 /** Name of a setting. */
 export type SettingName = keyof BrokerConfig;
 
-/** Where a setting stands in docs/CONFIG.md. */
-export type SettingSection =
-  | 'Storage'
-  | 'Front door'
-  | 'Shards and memory'
-  | 'Topics and groups'
-  | 'Limits'
-  | 'Access'
-  | 'Identity and logs'
-  | 'NameServer';
-
-/** One setting: its kind, what it is for, its default. */
-export type Setting<Value> = Kind<Value> & {
-  readonly section: SettingSection;
-  readonly sentence: string;
-  readonly defaultValue: Value;
-  /** The default in words, where the value alone does not say it. */
-  readonly defaultText: string | undefined;
-  /** Its value is never shown in errors, logs or documents. */
-  readonly secret: boolean;
-};
-
 /** The settings, each with the type that BrokerConfig gives it, in the order of the document. */
 export type SettingTable = { readonly [Name in SettingName]: Setting<BrokerConfig[Name]> };
-
-/** A setting with a default. */
-export function setting<Value>(
-  section: SettingSection,
-  kind: Kind<Value>,
-  defaultValue: Value,
-  sentence: string,
-): Setting<Value> {
-  return { ...kind, section, sentence, defaultValue, defaultText: undefined, secret: false };
-}
-
-/** A setting that may be left out; its value is then undefined and `defaultText` says what happens. */
-export function optional<Value>(
-  section: SettingSection,
-  kind: Kind<Value>,
-  defaultText: string,
-  sentence: string,
-): Setting<Value | undefined> {
-  return {
-    unit: kind.unit,
-    allowed: kind.allowed,
-    schema: kind.schema.optional(),
-    format: (value) => (value === undefined ? '' : kind.format(value)),
-    section,
-    sentence,
-    defaultValue: undefined,
-    defaultText,
-    secret: false,
-  };
-}
-
-/** The same setting with a value that is never shown. */
-export function secret(base: Setting<string | undefined>): Setting<string | undefined> {
-  return {
-    ...base,
-    secret: true,
-    format: (value) => (value === undefined ? '' : '(not shown)'),
-  };
-}
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
@@ -361,8 +313,9 @@ export const SETTINGS: SettingTable = {
     'Identity and logs',
     integer('', 0, 65_535),
     0,
-    'Number of this broker among those of its name.',
+    'Number of this broker among those of its name: 0 is the master, every slave has another.',
   ),
+  ...REPLICATION_SETTINGS,
 };
 
 /** All names, in the order of the document. */

@@ -5,7 +5,8 @@
  * @source RocketMQ NamesrvConfig, NettyServerConfig
  */
 import { isLoopback, type SettingRules, secretOf } from './config-check.ts';
-import { optional, SETTINGS, type Setting, secret, setting } from './config-schema.ts';
+import { SETTINGS } from './config-schema.ts';
+import { optional, type Setting, secret, setting } from './setting.ts';
 import { boolean, durationMs, integer, text } from './setting-kinds.ts';
 import { address, path, token } from './text-kinds.ts';
 import type { UnusedKey } from './unused-keys.ts';

@@ -14,6 +14,10 @@ export const host: Kind<string> = text(
   'a host name or address in lower case, with its port if it is not 80',
   (value) => /^([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?$/.test(value),
 );
+export const hostAndPort: Kind<string> = text(
+  'host:port with a port from 1 to 65535; an IPv6 address in brackets',
+  (value) => splitHostAndPort(value) !== undefined,
+);
 export const origin: Kind<string> = text(
   'an origin such as https://shop.example, or null for pages without one, or * for all',
   (value) => value === '*' || value === 'null' || isOrigin(value),
@@ -26,4 +30,21 @@ export const token: Kind<string> = text(
 
 function isOrigin(value: string): boolean {
   return /^https?:\/\/[^*]+$/.test(value) && URL.canParse(value) && new URL(value).origin === value;
+}
+
+/** `host:port` in its two parts, an IPv6 address without its brackets; undefined when it is none. */
+export function splitHostAndPort(
+  value: string,
+): { readonly host: string; readonly port: number } | undefined {
+  const [, bracketed, plain, digits] =
+    /^(?:\[([0-9a-f:.]+)\]|([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)):(\d{1,5})$/i.exec(value) ?? [];
+  const part = bracketed ?? plain;
+  const port = Number(digits);
+  if (part === undefined || port < 1 || port > 65_535) return undefined;
+  return bracketed !== undefined && isIP(bracketed) !== 6 ? undefined : { host: part, port };
+}
+
+/** Does only this machine reach the address? */
+export function isLoopback(address: string): boolean {
+  return address === '::1' || address === 'localhost' || /^127(\.\d{1,3}){3}$/.test(address);
 }

@@ -3,8 +3,7 @@
  * protocol. A configuration that names them starts, and one warning names them.
  */
 import type { ZodType } from 'zod';
-import { choice, integer, text } from './setting-kinds.ts';
-import { address } from './text-kinds.ts';
+import { integer, text } from './setting-kinds.ts';
 
 /** A key that is checked and then has no effect. */
 export type UnusedKey = {
@@ -15,17 +14,6 @@ export type UnusedKey = {
 
 export const UNUSED_KEYS: Readonly<Record<string, UnusedKey>> = {
   listenPort: { ...integer('', 0, 65_535), sentence: 'Port of the RocketMQ remoting protocol.' },
-  namesrvAddr: {
-    ...text('host:port, several with ; between', (value) =>
-      /^[^\s:;]+:\d{1,5}(;[^\s:;]+:\d{1,5})*;?$/.test(value),
-    ),
-    sentence: 'NameServers to register with.',
-  },
-  brokerRole: {
-    ...choice(['ASYNC_MASTER', 'SYNC_MASTER', 'SLAVE']),
-    sentence: 'Replication role. Without replication every broker is a master of its own.',
-  },
-  brokerIP1: { ...address, sentence: 'Address given to NameServers.' },
   deleteWhen: {
     ...text('hours of the day with ; between', (value) => /^\d{1,2}(;\d{1,2})*$/.test(value)),
     sentence: 'Hour at which old files are removed. Here that happens all day long.',

@@ -43,6 +43,8 @@ export type MasterShardOptions = {
   readonly clock: Clock;
   /** 32 bytes that nobody can foresee. */
   readonly nonce: () => Uint8Array;
+  /** Where clients find this broker, for slaves to name; empty while it is not known. */
+  readonly address?: () => string;
   /** Something that a person should know. */
   readonly onRefused: (text: string) => void;
 };
@@ -142,6 +144,10 @@ export class MasterShard implements LinkHost {
   safe(): number {
     const { memory, isSyncFlush } = this.options;
     return isSyncFlush ? memory.flushed.observe() : memory.written.observe();
+  }
+
+  address(): string {
+    return this.options.address?.() ?? '';
   }
 
   safeOnDisk(position: number): boolean {

@@ -35,6 +35,8 @@ export interface LinkHost {
   /** What is safe on this disk, and may be sent. */
   safe(): number;
   commit(): number;
+  /** Where clients find this master; empty when it is not known. */
+  address(): string;
   /** Is everything below on the disk, whatever the flush mode? */
   safeOnDisk(position: number): boolean;
   /** The end of this log was compared with that of a slave, which has no more. */
@@ -92,6 +94,11 @@ export class ReplicaLink {
   /** May the connection be read? Not while a frame waits for room. */
   get canReceive(): boolean {
     return this.reader.heldBytes < this.reader.frameBytesMax;
+  }
+
+  /** Something of the other end waits here: a frame that found no room, or one that is not whole. */
+  get isHolding(): boolean {
+    return this.reader.heldBytes > 0;
   }
 
   get isClosed(): boolean {
@@ -241,7 +248,7 @@ export class ReplicaLink {
   ): void {
     switch (verdict.kind) {
       case 'stream':
-        this.tell(layout.VERDICT_STREAM, verdict.position);
+        this.tell(layout.VERDICT_STREAM, verdict.position, this.host.address());
         this.beginStream(verdict.position);
         this.host.compared(this);
         return;

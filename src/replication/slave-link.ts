@@ -59,6 +59,8 @@ export class SlaveLink {
   phase: Phase = 'hello';
   /** The master's reign, once it is known. */
   epoch = 0;
+  /** Where clients find the master, as it says; empty when it does not. */
+  masterAddress = '';
   private readonly options: SlaveLinkOptions;
   private readonly reader = new FrameReader();
   private credential: Credential | undefined;
@@ -87,6 +89,11 @@ export class SlaveLink {
 
   get canReceive(): boolean {
     return this.reader.heldBytes < this.reader.frameBytesMax;
+  }
+
+  /** Something of the other end waits here: a frame that found no room, or one that is not whole. */
+  get isHolding(): boolean {
+    return this.reader.heldBytes > 0;
   }
 
   /** The connection is gone. */
@@ -212,6 +219,7 @@ export class SlaveLink {
     const { local, shape } = this.options;
     if (lastEpoch(state.epochs) > verdict.epoch) return 'wrong';
     if (verdict.position !== state.appended) return 'wrong';
+    this.masterAddress = verdict.text;
     if (local === undefined) {
       // There was nothing to replace: the log begins at 0 and comes as a stream.
       this.end({ kind: 'replaced' });

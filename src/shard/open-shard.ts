@@ -62,6 +62,7 @@ export function openShard(options: OpenShardOptions): OpenedShard {
   const isBounded = replication?.role === 'slave' || replication?.ack === 'SYNC_MASTER';
   const start = recoverState(options, state, isBounded);
   const { recovered, indexEnd, snapshotPosition, lastHeaderAt, wasClean } = start;
+  if (replication?.role === 'master') checkReign(state, options.epoch);
   for (const cell of [memory.appended, memory.written, memory.flushed])
     cell.publish(recovered.position);
   const commit = isBounded ? snapshotPosition : recovered.position;
@@ -128,6 +129,16 @@ export function openShard(options: OpenShardOptions): OpenedShard {
     groupIdMax: state.groupIdMax,
   };
   return { agent, metadata, position: recovered.position };
+}
+
+/** Nobody may write under an epoch that is over in the log itself. @throws NOT_MASTER */
+function checkReign(state: ShardState, epoch: number): void {
+  const newest = state.epochs.at(-1)?.epoch ?? 0;
+  if (newest <= epoch) return;
+  const text = `the log names epoch ${newest}, and this broker would reign under ${epoch}`;
+  throw new SluiceError('NOT_MASTER', text, {
+    hint: 'Start it as a slave (brokerRole SLAVE) of the broker that reigns; if there is none, promote it then.',
+  });
 }
 
 /**

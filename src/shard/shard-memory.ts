@@ -22,9 +22,13 @@ export type ShardMemory = {
   readonly replyRingBytes: number;
 };
 
+/** Number of the rings and the park word that replication has, where there is replication. */
+export const REPLICATION_PORT = 1;
+
 export const SHARD_WORD_AT: number = LOG_MEMORY_BYTES;
 export const FLUSHER_WORD_AT: number = SHARD_WORD_AT + PARK_WORD_BYTES;
 const ACCEPTOR_WORDS: number = FLUSHER_WORD_AT + PARK_WORD_BYTES;
+export const REPLICATION_WORD_AT: number = ACCEPTOR_WORDS + REPLICATION_PORT * PARK_WORD_BYTES;
 
 /** Replies name extents of the log and carry no messages: their ring is an eighth of the requests'. */
 const REPLY_RING_SHARE = 8;

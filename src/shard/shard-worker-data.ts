@@ -10,6 +10,10 @@ export type ShardWorkerData = {
   readonly directory: string;
   readonly memory: ShardMemory;
   readonly epoch: number;
+  /** A name for a log that has none; undefined: it gets none. */
+  readonly logId: string | undefined;
+  /** To the replication thread: a message when it sleeps and there is news for it. */
+  readonly news: MessagePort | undefined;
   /** Side jobs out, results in. */
   readonly jobs: MessagePort;
 };

@@ -12,6 +12,7 @@ import {
   acceptorWordOf,
   flusherWordOf,
   logMemoryOf,
+  REPLICATION_PORT,
   shardRings,
   shardWordOf,
   tailOf,
@@ -31,7 +32,9 @@ function open(): { agent: ShardAgent; memory: ReturnType<typeof logMemoryOf> } {
     const word = acceptorWordOf(data.memory, acceptor);
     const { requests, replies } = shardRings(data.memory, acceptor);
     return new ShardPort(requests, replies, tail, () => {
-      if (word.takeAnnouncement()) post({ kind: 'wake' });
+      if (!word.takeAnnouncement()) return;
+      if (acceptor === REPLICATION_PORT) data.news?.postMessage(0);
+      else post({ kind: 'wake' });
     });
   });
   const opened = openShard({
@@ -43,6 +46,7 @@ function open(): { agent: ShardAgent; memory: ReturnType<typeof logMemoryOf> } {
     ports,
     jobs: new WorkerJobs(data.jobs),
     epoch: data.epoch,
+    ...(data.logId === undefined ? {} : { logId: data.logId }),
     wakeFlusher: () => flusherWord.wake(),
   });
   memory.markOpened();
@@ -54,8 +58,16 @@ function run(): void {
   const { agent, memory } = open();
   const word = shardWordOf(data.memory);
   const hasWork = (): boolean => agent.hasWork();
+  const { news } = data;
+  const newsWord = news === undefined ? undefined : acceptorWordOf(data.memory, REPLICATION_PORT);
+  let commit = memory.commit.observe();
   while (!memory.isStopping) {
     if (agent.doWork() === 0) word.park(agent.msUntilDue(), hasWork);
+    if (newsWord === undefined) continue;
+    // Slaves show nothing before they hear of the commit position.
+    const now = memory.commit.observe();
+    if (now > commit && newsWord.takeAnnouncement()) news?.postMessage(0);
+    commit = now;
   }
 }
 
@@ -66,3 +78,4 @@ try {
   post({ kind: 'failed', code, message, hint, stack: stack ?? '' });
 }
 data.jobs.close();
+data.news?.close();

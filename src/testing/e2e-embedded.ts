@@ -18,6 +18,7 @@ type Insides = {
     readonly port: ShardPort;
     readonly life: { readonly shard: Worker; readonly flusher: Worker };
   }[];
+  readonly reign?: { readonly host?: { readonly worker: Worker } };
 };
 
 export type Embedded = {
@@ -63,6 +64,11 @@ export function crashByTermination(broker: Broker, shard: number): void {
 /** Ends the flusher's thread from outside. */
 export function crashFlusher(broker: Broker, shard: number): void {
   void partOf(broker, shard).life.flusher.terminate();
+}
+
+/** Ends the replication thread from outside. */
+export function crashReplication(broker: Broker): void {
+  void (broker as unknown as Insides).reign?.host?.worker.terminate();
 }
 
 function partOf(broker: Broker, shard: number): Insides['shards'][number] {

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { readBrokerConf } from '../../src/config/broker-conf.ts';
 import { checkGivenValues } from '../../src/config/config-check.ts';
 import type { BrokerConfig } from '../../src/config/config-schema.ts';
+import { hasReplication } from '../../src/config/role-check.ts';
 
 /** As RocketMQ's own conf/2m-2s-sync/broker-a.properties, with what tutorials add to it. */
 const TUTORIAL = `
@@ -50,6 +51,9 @@ describe('a broker.conf of RocketMQ', () => {
     assert.equal(config.maxMessageSize, 65_536);
     assert.equal(config.flushDiskType, 'ASYNC_FLUSH');
     assert.equal(config.flushIntervalMs, 1000);
+    assert.equal(config.brokerRole, 'SYNC_MASTER');
+    assert.equal(config.namesrvAddr, 'rocketmq1:9876;rocketmq2:9876');
+    assert.equal(config.brokerIP2, '192.168.1.5');
     assert.deepEqual(config.retryBackoffMs, [10_000, 30_000, 60_000]);
   });
 
@@ -58,7 +62,6 @@ describe('a broker.conf of RocketMQ', () => {
     assert.deepEqual(ignored, [
       'mapedFileSizeConsumeQueue',
       'storePathCommitLog',
-      'brokerIP2',
       'sendMessageThreadPoolNums',
     ]);
   });
@@ -71,8 +74,20 @@ describe('a broker.conf of RocketMQ', () => {
     assert.equal(configOf('frontDoorPort=9000\nshards = 2').frontDoorPort, 9000);
   });
 
+  it('has replication when it names a role, a port, a master or NameServers, and else none', () => {
+    assert.equal(hasReplication(configOf('brokerName=broker-a\nbrokerId=0')), false);
+    for (const line of [
+      'brokerRole=ASYNC_MASTER',
+      'haListenPort=0',
+      'haMasterAddress=127.0.0.1:10912',
+      'namesrvAddr=127.0.0.1:9876',
+    ])
+      assert.equal(hasReplication(configOf(line)), true, line);
+    assert.equal(configOf('syncFlushTimeout=1500').syncFlushTimeoutMs, 1500);
+  });
+
   it('takes the last of two values, as Java does', () => {
-    assert.equal(configOf('brokerId=1\nbrokerId=2').brokerId, 2);
+    assert.equal(configOf('shards=1\nshards=2').shards, 2);
   });
 
   it('stops the start over a wrong value, with key, value and what is allowed', () => {
@@ -92,6 +107,23 @@ describe('a broker.conf of RocketMQ', () => {
       ['messageDelayLevel=1s 5s', /at least three delays/],
       ['flushDiskType=LATER', /flushDiskType is "LATER"/],
       ['brokerRole=LEADER', /brokerRole is "LEADER" \(broker.conf\); allowed: ASYNC_MASTER, SYNC_/],
+      ['haMasterAddress=master', /haMasterAddress is "master" .*; allowed: host:port/],
+      [
+        'brokerRole=SLAVE\nhaMasterAddress=127.0.0.1:1',
+        /brokerId is 0 and brokerRole is SLAVE; allow/,
+      ],
+      ['brokerId=1', /brokerId is 1 and brokerRole is ASYNC_MASTER; allowed: 0 for a master/],
+      ['brokerId=1\nbrokerRole=SYNC_MASTER', /brokerId is 1 and brokerRole is SYNC_MASTER/],
+      [
+        'brokerId=1\nbrokerRole=SLAVE',
+        /nothing says where its master is; allowed: haMasterAddress/,
+      ],
+      ['brokerRole=SYNC_MASTER\ninSyncReplicas=1', /inSyncReplicas is 1 and brokerRole is SYNC_MA/],
+      [
+        'brokerRole=SLAVE\nbrokerId=1\nhaMasterAddress=10.0.0.1:10912',
+        /and there is no haToken; all/,
+      ],
+      ['brokerRole=ASYNC_MASTER\nmemory=true', /memory is true, and there is replication/],
       ['listenPort=many', /listenPort is "many"/],
       ['fileReservedTime=', /fileReservedTimeHours is ""/],
     ] as const;

@@ -17,7 +17,10 @@ describe('loading the configuration', () => {
   };
 
   it('lets flags win over the environment, the environment over the file, the file over defaults', () => {
-    const file = written('order.yaml', 'shards: 1\nleaseMs: 1s\nbrokerName: file\nbrokerId: 7\n');
+    const file = written(
+      'order.yaml',
+      'shards: 1\nleaseMs: 1s\nbrokerName: file\ninSyncReplicas: 7\n',
+    );
     const { config, origins, warnings } = loadConfig({
       file,
       defaults: { shards: 9, autoCreateTopicEnable: true },
@@ -31,7 +34,7 @@ describe('loading the configuration', () => {
     assert.equal(config.memory, true);
     assert.equal(origins.get('shards'), 'flag, --shards');
     assert.equal(origins.get('leaseMs'), 'environment, SLUICE_LEASE_MS');
-    assert.equal(origins.get('brokerId'), file);
+    assert.equal(origins.get('inSyncReplicas'), file);
     assert.equal(origins.get('autoCreateTopicEnable'), 'default of the command');
     assert.equal(origins.get('segmentBytes'), 'default');
     assert.deepEqual(warnings, []);
@@ -55,12 +58,10 @@ describe('loading the configuration', () => {
   it('warns once about everything without effect', () => {
     const file = written(
       'warn.conf',
-      'listenPort=10911\nbrokerRole=SLAVE\ndeleteWhen=04\nhaListenPort=1',
+      'listenPort=10911\nbrokerRole=SLAVE\nbrokerId=1\ndeleteWhen=04\nhaListenPort=1',
     );
     const { warnings } = loadConfig({ file, environment: { SLUICE_NAMESRV_ADDR: 'a:9876' } });
-    assert.deepEqual(warnings, [
-      'these keys have no effect here: listenPort, brokerRole, deleteWhen, SLUICE_NAMESRV_ADDR, haListenPort; there is no replication, so this broker is a master of its own',
-    ]);
+    assert.deepEqual(warnings, ['these keys have no effect here: listenPort, deleteWhen']);
   });
 
   it('names key, value and place of everything that is wrong at once', () => {

@@ -21,7 +21,7 @@ describe('the configuration of a NameServer', () => {
       SLUICE_FRONT_DOOR_PORT: '9000',
       SLUICE_LISTEN_PORT: '9877',
       SLUICE_BIND_ADDRESS: '::1',
-      SLUICE_BROKER_ROLE: 'SLAVE',
+      SLUICE_BROKER_ROLE: 'SYNC_MASTER',
     };
     const { config, origins } = loadNamesrvConfig({ environment });
     assert.equal(config.listenPort, 9877);

@@ -6,6 +6,7 @@ import { addTargetOptions, type TargetOptions, targetOf } from '../target.ts';
 import { addGroupCommands } from './admin-groups.ts';
 import { addMessageCommands } from './admin-messages.ts';
 import { addOffsetCommands } from './admin-offsets.ts';
+import { addReplicationCommands } from './admin-replication.ts';
 import { addTopicCommands } from './admin-topics.ts';
 
 export function addAdminCommand(program: Command): void {
@@ -17,6 +18,7 @@ export function addAdminCommand(program: Command): void {
   addGroupCommands(admin);
   addOffsetCommands(admin);
   addMessageCommands(admin);
+  addReplicationCommands(admin);
   addTargetOptions(
     admin.command('status').description('show the broker: version, transport, shards'),
   )

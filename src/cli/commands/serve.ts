@@ -123,15 +123,16 @@ async function run(role: Role, loaded: LoadedConfig, output: Output): Promise<vo
   const log = createLogger({
     level: config.logLevel,
     ...(output.isJson ? { pretty: false } : {}),
-    secrets: config.authToken === undefined ? [] : [config.authToken],
+    secrets: [config.authToken, config.haToken].filter((secret) => secret !== undefined),
   });
   for (const warning of warnings) log.warn('config', { warning });
   leaveOnCrash(log);
   const stop = stopSignal();
   const broker = await startBroker(config, log.child('broker'));
   const { ready } = broker;
-  const { pid, ws, http, dataDir, transport, shards } = ready;
-  output.json({ event: 'ready', role, pid, ws, http, dataDir, transport, shards });
+  const { pid, ws, http, dataDir, transport, shards, ha, epoch } = ready;
+  const replication = ready.role === 'all' ? { role } : { role: ready.role, ha, epoch };
+  output.json({ event: 'ready', ...replication, pid, ws, http, dataDir, transport, shards });
   output.text(bannerText(ready, config));
   await end(broker, stop, output);
 }

@@ -1,9 +1,10 @@
 /**
- * Drives the acceptor, and shards without a thread, on the event loop: as long as there is work once per turn, so that
- * sockets have theirs; then it says that it sleeps and waits to be woken. Main thread.
+ * Drives agents on an event loop (the acceptor and shards without a thread; replication): as long as there is work once per
+ * turn, so that sockets have theirs; then it says that it sleeps and waits to be woken. Any thread with an event loop.
  */
-import type { ParkWord } from '../agent/park-word.ts';
+
 import { type CancelTimer, startTimer } from '../base/clock.ts';
+import type { ParkWord } from './park-word.ts';
 
 export type PumpParts = {
   /** One round of work. @returns work done */
