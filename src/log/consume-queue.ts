@@ -156,6 +156,13 @@ export class ConsumeQueue {
     return dropped;
   }
 
+  /** Takes out the sealed segments whose files are not there; what is behind them is served. */
+  dropMissing(isMissing: (segment: number) => boolean): void {
+    this.expire(({ segment }) => isMissing(segment));
+    for (const one of this.segments) if (isMissing(one.segment)) this.keptBytes -= one.bytes;
+    this.segments = this.segments.filter(({ segment }) => !isMissing(segment));
+  }
+
   /** For the snapshot. */
   sealedSegments(): readonly QueueSegment[] {
     return this.segments;

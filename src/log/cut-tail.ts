@@ -19,6 +19,7 @@ import {
   segmentName,
   segmentOfIndexName,
   segmentOfName,
+  segmentOfReleasedName,
   TEMPORARY_SUFFIX,
 } from './file-names.ts';
 import { writeWholeFile } from './snapshot.ts';
@@ -116,9 +117,12 @@ export function setFollowing(storage: Storage, follows: boolean): void {
 function emptyLog(storage: Storage): void {
   lowerCheckpoint(storage, 0);
   for (const name of storage.list()) {
-    const belongs = [positionOfSnapshotName, segmentOfIndexName, segmentOfName].some(
-      (numberOf) => numberOf(name) !== undefined,
-    );
+    const belongs = [
+      positionOfSnapshotName,
+      segmentOfIndexName,
+      segmentOfName,
+      segmentOfReleasedName,
+    ].some((numberOf) => numberOf(name) !== undefined);
     if (belongs) storage.remove(name);
   }
   storage.syncDirectory();

@@ -4,6 +4,7 @@
 const DIGITS = 12;
 const SEGMENT = /^log-(\d{12})\.seg$/;
 const INDEX = /^log-(\d{12})\.idx$/;
+const RELEASED = /^log-(\d{12})\.gone$/;
 const SNAPSHOT = /^state-(\d{16})\.snap$/;
 
 export const CHECKPOINT_NAME = 'checkpoint';
@@ -28,6 +29,11 @@ export function indexName(segment: number): string {
   return `log-${String(segment).padStart(DIGITS, '0')}.idx`;
 }
 
+/** Says that a segment was let go: without it, a segment that a snapshot still names and that is not there is damage. */
+export function releasedName(segment: number): string {
+  return `log-${String(segment).padStart(DIGITS, '0')}.gone`;
+}
+
 /** The snapshot of the state that the log gives up to `position`. */
 export function snapshotName(position: number): string {
   return `state-${String(position).padStart(16, '0')}.snap`;
@@ -45,6 +51,10 @@ export function segmentOfName(name: string): number | undefined {
 
 export function segmentOfIndexName(name: string): number | undefined {
   return numberIn(INDEX, name);
+}
+
+export function segmentOfReleasedName(name: string): number | undefined {
+  return numberIn(RELEASED, name);
 }
 
 export function positionOfSnapshotName(name: string): number | undefined {

@@ -5,6 +5,7 @@ import { setFollowing } from './cut-tail.ts';
 import { indexName, segmentName, TEMPORARY_SUFFIX } from './file-names.ts';
 import { findKey, locate } from './find-messages.ts';
 import { IndexBuilder, IndexReader } from './index-file.ts';
+import { forgetReleased, markReleased, removeReleased } from './released.ts';
 import type { SideJob, SideJobResult } from './side-job.ts';
 import { writeSnapshot } from './snapshot.ts';
 import type { Storage } from './storage.ts';
@@ -36,13 +37,13 @@ function carryOut(storage: Storage, job: SideJob): Omit<SideJobResult, 'job'> {
     case 'write-snapshot':
       writeSnapshot(storage, job.position, job.bytes);
       return {};
-    case 'remove-segments':
-      for (const segment of job.segments) {
-        for (const name of [segmentName(segment), indexName(segment)])
-          if (storage.exists(name)) storage.remove(name);
-      }
-      storage.syncDirectory();
+    case 'release-segments':
+      markReleased(storage, job.released);
+      if (job.removed.length > 0) removeReleased(storage, job.removed);
       return volume(storage);
+    case 'forget-released':
+      forgetReleased(storage, job.segments);
+      return {};
     case 'read-batch':
       return { bytes: readStoredBatch(storage, job.position, job.bytes, job.segmentBytes) };
     case 'find-key':

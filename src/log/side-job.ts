@@ -31,7 +31,14 @@ export type SideJob = { readonly job: number } & (
       readonly chunkBytes: number;
     }
   | { readonly kind: 'write-snapshot'; readonly position: number; readonly bytes: Uint8Array }
-  | { readonly kind: 'remove-segments'; readonly segments: readonly number[] }
+  | {
+      /** Writes down that segments are let go, then removes some of them; the others are used again. */
+      readonly kind: 'release-segments';
+      readonly released: readonly number[];
+      readonly removed: readonly number[];
+    }
+  /** No snapshot names these segments any more: what says that they were let go may go. */
+  | { readonly kind: 'forget-released'; readonly segments: readonly number[] }
   | {
       readonly kind: 'read-batch';
       readonly position: number;

@@ -25,6 +25,13 @@ const SCRUB_INTERVAL_MS = 60_000;
 /** State of a snapshot file: the shard's image, and where the index in memory begins. */
 export type SnapshotState = { readonly indexEnd: number; readonly image: unknown };
 
+type KeptSnapshot = {
+  readonly position: number;
+  readonly indexEnd: number;
+  /** Its number in this life; 0 for one of an earlier life. */
+  readonly begun: number;
+};
+
 export class LogKeeper {
   private readonly context: ShardContext;
   private readonly volume: VolumeKeeper;
@@ -33,14 +40,18 @@ export class LogKeeper {
   /** Position of the last snapshot that is on the disk. */
   private snapshotPosition: number;
   /** The snapshots that are kept, the older one first, and where recovery would read from with each. */
-  private snapshots: { readonly position: number; readonly indexEnd: number }[];
+  private snapshots: KeptSnapshot[];
+  /** Snapshots that were begun in this life. */
+  private snapshotsBegun = 0;
+  /** Segments that were let go, and how many snapshots had been begun then: those and the ones before may name them. */
+  private released: { readonly segment: number; readonly begun: number }[];
   /** Topics or groups have changed since the last snapshot. */
   private isSnapshotWanted = false;
   private snapshotAtMs: number;
   /** Milliseconds of the shard's time that the last one took. */
   private snapshotTookMs = 0;
   private waiting:
-    | { position: number; indexEnd: number; bytes: Uint8Array; done: () => void }
+    | (KeptSnapshot & { readonly bytes: Uint8Array; readonly done: () => void })
     | undefined;
   private isIndexing = false;
   private indexNotBeforeMs = 0;
@@ -56,7 +67,12 @@ export class LogKeeper {
   constructor(
     context: ShardContext,
     volume: VolumeKeeper,
-    from: { indexEnd: number; snapshotPosition: number; segments: readonly number[] },
+    from: {
+      indexEnd: number;
+      snapshotPosition: number;
+      segments: readonly number[];
+      released: readonly number[];
+    },
   ) {
     this.context = context;
     this.volume = volume;
@@ -64,7 +80,8 @@ export class LogKeeper {
     this.snapshotPosition = from.snapshotPosition;
     this.snapshots = [];
     if (from.snapshotPosition > 0)
-      this.snapshots.push({ position: from.snapshotPosition, indexEnd: from.indexEnd });
+      this.snapshots.push({ position: from.snapshotPosition, indexEnd: from.indexEnd, begun: 0 });
+    this.released = from.released.map((segment) => ({ segment, begun: 0 }));
     const nowMs = context.clock.monotonicMs();
     this.snapshotAtMs = nowMs;
     this.scrubAtMs = nowMs;
@@ -113,7 +130,9 @@ export class LogKeeper {
     };
     const bytes = encodeSnapshot(log.appended, image);
     this.snapshotTookMs = clock.monotonicMs() - nowMs;
-    this.waiting = { position: log.appended, indexEnd: this.indexEnd, bytes, done };
+    this.snapshotsBegun += 1;
+    const { indexEnd, snapshotsBegun: begun } = this;
+    this.waiting = { position: log.appended, indexEnd, begun, bytes, done };
     this.writeSnapshotWhenSafe();
   }
 
@@ -164,10 +183,20 @@ export class LogKeeper {
   }
 
   /** One of the same position replaces the one before. */
-  private keepSnapshot({ position, indexEnd }: { position: number; indexEnd: number }): void {
+  private keepSnapshot({ position, indexEnd, begun }: KeptSnapshot): void {
     this.snapshotPosition = position;
     const others = this.snapshots.filter((one) => one.position !== position);
-    this.snapshots = [...others, { position, indexEnd }].slice(-SNAPSHOTS_KEPT);
+    this.snapshots = [...others, { position, indexEnd, begun }].slice(-SNAPSHOTS_KEPT);
+    this.forgetReleased();
+  }
+
+  /** A mark that no kept snapshot needs any more goes. */
+  private forgetReleased(): void {
+    const oldest = Math.min(...this.snapshots.map((one) => one.begun));
+    const segments = this.released.filter((one) => one.begun < oldest).map((one) => one.segment);
+    if (segments.length === 0) return;
+    this.released = this.released.filter((one) => one.begun >= oldest);
+    this.context.submit({ kind: 'forget-released', segments }, () => {});
   }
 
   /** Builds the index of the oldest segment that left the tail window, and takes its entries out of memory. */
@@ -256,7 +285,11 @@ export class LogKeeper {
     );
     if (unused.length === 0) return;
     for (const [segment] of unused) this.live.delete(segment);
-    this.volume.release(unused.map(([segment]) => segment));
+    const segments = unused.map(([segment]) => segment);
+    const begun = this.snapshotsBegun;
+    this.volume.release(segments, () => {
+      for (const segment of segments) this.released.push({ segment, begun });
+    });
   }
 
   private scrubWhenDue(nowMs: number): void {

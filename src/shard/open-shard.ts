@@ -5,9 +5,10 @@ import { PendingReplies } from '../commit/pending-replies.ts';
 import { CheckpointWriter, readCheckpoint } from '../log/checkpoint.ts';
 import { ControlWriter } from '../log/control-record.ts';
 import { dropHalfReplaced, finishCut, isFollowing, setFollowing } from '../log/cut-tail.ts';
-import { segmentOfName } from '../log/file-names.ts';
+import { segmentName, segmentOfName } from '../log/file-names.ts';
 import type { LogMemory } from '../log/log-memory.ts';
 import { type RecoveredLog, recoverLog } from '../log/recovery.ts';
+import { markReleased, releasedSegments } from '../log/released.ts';
 import { repairDirectory } from '../log/repair-directory.ts';
 import { runSideJob } from '../log/run-side-job.ts';
 import { ShardLog } from '../log/shard-log.ts';
@@ -117,11 +118,13 @@ export function openShard(options: OpenShardOptions): OpenedShard {
     jobs,
     {
       ...{ indexEnd, snapshotPosition, segments: sealed, epoch: options.epoch },
+      released: releasedSegments(storage),
       ...{ logId: options.logId, held: start.held },
     },
     options.wakeFlusher,
   );
   report(recovered, emit);
+  reportMissing(options, start.missing, emit);
   const metadata = {
     topics: [...state.topics.values()],
     groups: [...state.groups.values()],
@@ -166,6 +169,8 @@ function prepareFirst({ config, storage }: OpenShardOptions, recovered: Recovere
 
 type RecoveredState = {
   readonly recovered: RecoveredLog;
+  /** Segments that are not there although nobody let them go. */
+  readonly missing: readonly number[];
   readonly indexEnd: number;
   readonly snapshotPosition: number;
   readonly lastHeaderAt: number;
@@ -196,8 +201,7 @@ function recoverState(
     .filter((segment) => segment !== undefined) as number[];
   const present = new Set(segments);
   if (snapshot === undefined && segments.length > 0 && !present.has(0)) throw noSnapshot(options);
-  for (const queue of state.queues.values())
-    queue.expire((segment) => !present.has(segment.segment));
+  const missing = dropMissing(storage, state, present);
   const indexEnd = snapshotState?.indexEnd ?? 0;
   const snapshotPosition = snapshot?.position ?? 0;
   const checkpoint = readCheckpoint(storage);
@@ -236,7 +240,27 @@ function recoverState(
   }
   const wasClean = checkpoint?.isClean === true && checkpoint.flushed === recovered.position;
   if (wasClean && config.replication !== undefined) confirm(options, recovered.position);
-  return { recovered, indexEnd, snapshotPosition, lastHeaderAt, held, wasClean };
+  return { recovered, missing, indexEnd, snapshotPosition, lastHeaderAt, held, wasClean };
+}
+
+/**
+ * Takes segments whose files are not there out of the queues that the snapshot has. The offsets in them are below what the
+ * snapshot calls the end: they are never given out again.
+ *
+ * @returns those that nobody let go, in order
+ */
+function dropMissing(storage: Storage, state: ShardState, present: ReadonlySet<number>): number[] {
+  const named = new Set<number>();
+  for (const queue of state.queues.values()) {
+    for (const { segment } of queue.sealedSegments()) if (!present.has(segment)) named.add(segment);
+    queue.dropMissing((segment) => !present.has(segment));
+  }
+  const released = new Set(releasedSegments(storage));
+  const unmarked = [...named].filter((segment) => !released.has(segment));
+  if (!isFollowing(storage)) return unmarked.sort((left, right) => left - right);
+  // A log that came as files from a master came without what the master had let go: here nobody can tell.
+  if (unmarked.length > 0) markReleased(storage, unmarked);
+  return [];
 }
 
 /** Names a flushed position for good, and with it that the stop before need not have been a clean one. @throws STORAGE_IO */
@@ -282,5 +306,19 @@ function report(recovered: RecoveredLog, emit: (event: ShardEvent) => void): voi
       event: 'recovered',
       message: `${recovered.cutBytes} unconfirmed bytes behind position ${recovered.position} were cut`,
     });
+  }
+}
+
+function reportMissing(
+  { config, storage }: OpenShardOptions,
+  missing: readonly number[],
+  emit: (event: ShardEvent) => void,
+): void {
+  for (const segment of missing) {
+    const from = segment * config.segmentBytes;
+    const message =
+      `${storage.location}: ${segmentName(segment)} is missing and retention did not let it go: its messages are lost, and skipped. ` +
+      'Find out what deleted it; a backup of the whole shard directory brings them back, the file alone does not';
+    emit({ event: 'rot', from, to: from + config.segmentBytes, message });
   }
 }

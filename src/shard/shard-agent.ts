@@ -66,6 +66,7 @@ export class ShardAgent {
       indexEnd: number;
       snapshotPosition: number;
       segments: readonly number[];
+      released: readonly number[];
       epoch: number;
       logId: string | undefined;
       held: readonly HeldQueue[];

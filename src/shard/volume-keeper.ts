@@ -79,22 +79,29 @@ export class VolumeKeeper {
     this.context.submit(job, (result) => this.onPrepared(result));
   }
 
-  /** Segments that nobody needs any more: some are used again, the others removed. */
-  release(segments: readonly number[]): void {
+  /**
+   * Segments that nobody needs any more: some are used again, the others removed, once it is written down that they were
+   * let go.
+   */
+  release(segments: readonly number[], done: () => void): void {
     const removed: number[] = [];
+    const reused: number[] = [];
     const kept = Math.max(RECYCLED_MIN, this.context.config.segmentsAhead);
     for (const segment of segments) {
-      if (this.recycled.length < kept && !this.isUnderPressure) this.recycled.push(segment);
+      if (this.recycled.length + reused.length < kept && !this.isUnderPressure)
+        reused.push(segment);
       else removed.push(segment);
     }
     // A full disk gets back what was kept for later.
     if (this.isUnderPressure) removed.push(...this.recycled.splice(0));
-    if (removed.length === 0) return;
     this.removingCount += removed.length;
-    this.context.submit({ kind: 'remove-segments', segments: removed }, (result) => {
+    const job = { kind: 'release-segments', released: segments, removed } as const;
+    this.context.submit(job, (result) => {
       this.removingCount -= removed.length;
       this.onMeasured(result);
-      this.notBeforeMs = 0;
+      if (removed.length > 0) this.notBeforeMs = 0;
+      if (result.error === undefined) this.recycled.push(...reused);
+      done();
     });
   }
 

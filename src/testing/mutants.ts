@@ -220,6 +220,24 @@ export const RECOVERY: readonly Mutant[] = [
     watcher: simulation('mixed'),
   },
   {
+    name: 'a segment is let go without a word of it on the disk',
+    plants: [
+      { file: 'log/run-side-job.js', find: 'markReleased(storage, job.released);', replace: '' },
+    ],
+    watcher: simulation('mixed'),
+  },
+  {
+    name: 'a segment that somebody deleted is taken for one that was let go',
+    plants: [
+      {
+        file: 'shard/open-shard.js',
+        find: '.filter((segment) => !released.has(segment))',
+        replace: '.filter((segment) => released.has(segment) && segment < 0)',
+      },
+    ],
+    watcher: testFile('shard/missing-segment.test.js'),
+  },
+  {
     name: 'recovery does not learn what producers have stored',
     plants: [
       {
