@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { parseDocument } from 'yaml';
 import { SluiceError } from '../base/errors.ts';
-import { MIB } from '../base/units.ts';
+import { KIB } from '../base/units.ts';
 import { readConf } from './broker-conf.ts';
 import { BROKER_RULES, checkByRules, type GivenValue, type SettingRules } from './config-check.ts';
 import { type BrokerConfig, SETTING_NAMES } from './config-schema.ts';
@@ -33,7 +33,8 @@ export type LoadedConfig<Config = BrokerConfig> = {
   readonly warnings: readonly string[];
 };
 
-const CONFIG_FILE_BYTES_MAX: number = MIB;
+/** Looking for a key that is there twice takes the square of their number: 64 KiB take seconds at worst, 1 MiB minutes. */
+const CONFIG_FILE_BYTES_MAX: number = 64 * KIB;
 /** Variables with the prefix that belong to the command line, not to the broker's configuration. */
 const OTHER_VARIABLES: readonly string[] = ['SLUICE_CONFIG', 'SLUICE_SERVERS', 'SLUICE_TOKEN'];
 /** What Kubernetes sets in every pod for a service by the name of sluice, or one that begins with it. */
@@ -130,8 +131,9 @@ function readConfigFile<Config>(path: string, rules: SettingRules<Config>): File
     );
   }
   if (content.length > CONFIG_FILE_BYTES_MAX) {
-    const text = `the configuration file ${JSON.stringify(path)} has ${content.length} bytes; allowed: ${CONFIG_FILE_BYTES_MAX}`;
-    throw new SluiceError('INVALID_ARGUMENT', text);
+    const text = `the configuration file ${JSON.stringify(path)} has ${content.length} bytes; allowed: ${CONFIG_FILE_BYTES_MAX} (64 KiB)`;
+    const hint = 'Keep settings only in this file; all of them together take a few KiB.';
+    throw new SluiceError('INVALID_ARGUMENT', text, { hint });
   }
   const text = content.toString('utf8');
   return isProperties(path, text) ? readConf(text, path, rules) : readYaml(text, path);

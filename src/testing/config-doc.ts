@@ -20,7 +20,7 @@ Every setting has one name. It is written
 - on the command line as a flag: \`${flagNameOf('frontDoorPort')} 9000\`,
 - in the environment: \`${environmentNameOf('frontDoorPort')}=9000\`,
 - in a file, named by \`--config\` or by \`SLUICE_CONFIG\`: YAML (\`frontDoorPort: 9000\`), JSON, or a RocketMQ
-  \`broker.conf\` (\`frontDoorPort=9000\`).
+  \`broker.conf\` (\`frontDoorPort=9000\`), of 64 KiB at most.
 
 Flags win over the environment, the environment over the file, the file over the defaults. An unknown key or a value that is not
 allowed stops the start with a message that names the key, the value, where it stands, and what is allowed.

@@ -16,6 +16,9 @@ describe('loading the configuration', () => {
     return file;
   };
 
+  const keys = (count: number): string =>
+    Array.from({ length: count }, (_, index) => `key${index}: 1\n`).join('');
+
   it('lets flags win over the environment, the environment over the file, the file over defaults', () => {
     const file = written(
       'order.yaml',
@@ -99,6 +102,11 @@ describe('loading the configuration', () => {
     assert.equal(loadConfig({ environment }).config.frontDoorPort, 8880);
   });
 
+  it('takes a file of 64 KiB', () => {
+    const file = written('full.yaml', 'shards: 3\n'.padEnd(65_536, '#'));
+    assert.equal(loadConfig({ file }).config.shards, 3);
+  });
+
   it('says what is wrong with a file that cannot be read, without showing what is in it', () => {
     const secret = 'correct-horse-battery-staple';
     const broken = written('broken.yaml', `brokerId: 1\nauthToken: "${secret}\n`);
@@ -111,7 +119,8 @@ describe('loading the configuration', () => {
       [written('list.yaml', '- 1'), /it is not a list of keys and values/],
       [written('twice.yaml', 'shards: 1\nshards: 2'), /Map keys must be unique at line 2/],
       [written('alias.yaml', 'shards: *x'), /not readable as YAML or JSON/],
-      [written('big.yaml', '#'.repeat(1_100_000)), /has 1100000 bytes; allowed: 1048576/],
+      [written('big.yaml', '#'.repeat(65_537)), /has 65537 bytes; allowed: 65536/],
+      [written('many.yaml', keys(60_000)), /has \d+ bytes; allowed: 65536/],
       [join(folder, 'none.yaml'), /cannot be read: ENOENT/],
     ] as const;
     for (const [file, message] of cases) assert.throws(() => loadConfig({ file }), message, file);
