@@ -181,6 +181,33 @@ export const RECOVERY: readonly Mutant[] = [
     watcher: testFile('log/recovery.test.js'),
   },
   {
+    name: 'nothing says that the tail is being overwritten',
+    plants: [
+      {
+        file: 'log/recovery.js',
+        find: '                markOverwriting(storage);',
+        replace: '                ;',
+      },
+    ],
+    watcher: testFile('log/recovery.test.js'),
+  },
+  {
+    name: 'zeros of an attempt that failed are believed',
+    plants: [
+      {
+        file: 'log/recovery.js',
+        find: 'const isUncertain = isOverwriting;',
+        replace: 'const isUncertain = false;',
+      },
+    ],
+    watcher: testFile('log/recovery.test.js'),
+  },
+  {
+    name: 'a start relies on names that no disk may have',
+    plants: [{ file: 'log/repair-directory.js', find: 'storage.syncDirectory();', replace: '' }],
+    watcher: testFile('log/repair-directory.test.js'),
+  },
+  {
     name: 'what recovery found in the page cache is not written once more',
     plants: [
       {

@@ -20,7 +20,8 @@ import {
   filledBatchId,
 } from '../../src/testing/stored-batches.ts';
 
-const SEEDS = Number(process.env['SEEDS'] ?? 200);
+/** Without the mark of overwriting the seeds 96, 547 and 750 fail; when nobody looks at it, 317. */
+const SEEDS = Number(process.env['SEEDS'] ?? 800);
 const LIVES = 8;
 const SEGMENT_BYTES: number = 8 * KIB;
 /** Attempts to recover of which all but the last may be disturbed. */
