@@ -86,6 +86,15 @@ export class BrokerPair {
     };
   }
 
+  /** Has retention let a segment go? It may keep some that are older. */
+  hasLetGo(name: string, shard = 0): boolean {
+    const files = readdirSync(join(this.directory(name), `shard-${shard}`));
+    const numbers = files
+      .filter((file) => file.endsWith('.seg'))
+      .map((file) => Number(/\d+/.exec(file)?.[0]));
+    return numbers.length < Math.max(0, ...numbers) + 1;
+  }
+
   hasQuarantine(name: string, shard = 0): boolean {
     const directory = join(this.directory(name), `shard-${shard}`);
     return existsSync(directory) && readdirSync(directory).some((file) => file.endsWith('.tail'));

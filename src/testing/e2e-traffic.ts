@@ -142,6 +142,8 @@ export class RecordedTraffic {
     } catch (error) {
       const { code, stored } = toSluiceError(error);
       this.failures.set(code, (this.failures.get(code) ?? 0) + 1);
+      // A test that failed has closed its client: lanes that went on would leave the event loop no turn.
+      if (code === 'CLOSED') this.isOver = true;
       if (stored === false) recorder.sendFail(id);
       else recorder.sendInfo(id);
     }

@@ -69,7 +69,7 @@ test('a slave that ends before the first segment that is left gets the log as fi
     const master = await pair.startMaster();
     await underLoad(master, async (more) => {
       await more(2500);
-      await until('retention has let something go', () => pair.log('a').start > 0);
+      await until('retention has let something go', () => pair.hasLetGo('a'));
       const slave = await pair.startSlave(master);
       await slave.logged('log-replaced');
       await until(
