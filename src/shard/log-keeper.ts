@@ -19,6 +19,8 @@ const SNAPSHOT_INTERVAL_FULL_MS = 250;
 const SNAPSHOT_SEGMENTS_MAX = 8;
 /** A shard gives snapshots a fiftieth of its time: with ten thousand queues one takes a tenth of a second and more. */
 const SNAPSHOT_REST_FACTOR = 50;
+/** The same while segments may go as soon as a snapshot makes them unnecessary. */
+const SNAPSHOT_REST_FACTOR_RELEASE = 4;
 /** Milliseconds between two segments that are read through in search of damage. */
 const SCRUB_INTERVAL_MS = 60_000;
 
@@ -50,6 +52,8 @@ export class LogKeeper {
   private snapshotAtMs: number;
   /** Milliseconds of the shard's time that the last one took. */
   private snapshotTookMs = 0;
+  /** Segments that nobody needs wait for a snapshot. */
+  private isReleaseWaiting = false;
   private waiting:
     | (KeptSnapshot & { readonly bytes: Uint8Array; readonly done: () => void })
     | undefined;
@@ -159,7 +163,8 @@ export class LogKeeper {
     if (this.waiting !== undefined || (segments < 1 && !this.isSnapshotWanted)) return;
     const intervalMs = this.volume.isFull ? SNAPSHOT_INTERVAL_FULL_MS : SNAPSHOT_INTERVAL_MS;
     const elapsedMs = nowMs - this.snapshotAtMs;
-    if (elapsedMs < this.snapshotTookMs * SNAPSHOT_REST_FACTOR) return;
+    const rest = this.isReleaseWaiting ? SNAPSHOT_REST_FACTOR_RELEASE : SNAPSHOT_REST_FACTOR;
+    if (elapsedMs < this.snapshotTookMs * rest) return;
     if (segments < SNAPSHOT_SEGMENTS_MAX && elapsedMs < intervalMs) return;
     this.snapshot(() => {});
   }
@@ -283,8 +288,9 @@ export class LogKeeper {
       ([segment, queues]) =>
         queues <= 0 && (segment + 1) * this.context.config.segmentBytes <= safeEnd,
     );
-    if (unused.length === 0) return;
     for (const [segment] of unused) this.live.delete(segment);
+    this.isReleaseWaiting = [...this.live.values()].some((queues) => queues <= 0);
+    if (unused.length === 0) return;
     const segments = unused.map(([segment]) => segment);
     const begun = this.snapshotsBegun;
     this.volume.release(segments, () => {

@@ -190,7 +190,7 @@ describe('over memory with a capacity', () => {
       return Number(shard?.appended) - Number(shard?.logStart);
     };
     assert.ok((await bytes()) > 16 * MIB, 'it was fast');
-    await until('the log is short', async () => (await bytes()) <= kept + 3 * MIB, 5000);
+    await until('the log is short', async () => (await bytes()) <= kept + 3 * MIB);
     await client.close();
     await broker.close();
   });
