@@ -73,6 +73,8 @@ export type AcceptorOptions = {
   readonly masterText?: () => string | undefined;
   /** What operators may do to the role of this broker; undefined: it has no replication. */
   readonly replication?: ReplicationControl | undefined;
+  /** Facts beside the reasons in `/readyz`: what does not keep the broker from its work. */
+  readonly readyFacts?: () => Readonly<Record<string, JsonValue>>;
   /** Facts of `/api/broker` that the acceptor does not know: name, version, uptime, transport, flush mode. */
   readonly brokerFacts: () => Readonly<Record<string, JsonValue>>;
 };

@@ -5,7 +5,7 @@
 import { SluiceError } from '../base/errors.ts';
 import { UNAUTHENTICATED_BYTES_MAX } from '../base/limits.ts';
 import type { MetricSnapshot } from '../observe/metrics-text.ts';
-import type { ShardControlRequest, ShardMetadata } from '../protocol/shard-control.ts';
+import type { ShardControlRequest, ShardMetadata, TopicRecord } from '../protocol/shard-control.ts';
 import { refusalResponse } from '../protocol/web/http-codec.ts';
 import type { BrokerIdentity } from '../protocol/web/messages.ts';
 import type {
@@ -77,6 +77,16 @@ export class Acceptor implements WebSocketHandler {
   /** What this broker is in its replication; a slave takes over what its log says and refuses the rest. */
   setRole(isSlave: boolean): void {
     this.lifecycle.setRole(isSlave);
+  }
+
+  /** All topics, in order of their names. */
+  topics(): readonly TopicRecord[] {
+    return this.core.topics.records.all();
+  }
+
+  /** Calls `action` after each change of the topics. */
+  onTopicsChanged(action: () => void): void {
+    this.core.topics.records.onChange = action;
   }
 
   /** Decides about an upgrade to WebSocket. @returns undefined to let it in */

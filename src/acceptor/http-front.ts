@@ -5,6 +5,7 @@
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { HTTP_REQUESTS_MAX } from '../base/limits.ts';
 import { pathSegments, refusalResponse } from '../protocol/web/http-codec.ts';
+import { preflight, withCors } from '../transport/cors.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import type { AcceptorCore } from './acceptor-core.ts';
 import { bearerToken } from './auth-guard.ts';
@@ -15,7 +16,6 @@ import { refusalBody } from './responder.ts';
 
 const ALLOWED_HEADERS =
   'Authorization, Content-Type, X-Message-Key, X-Message-Tag, X-Producer-Id, X-Producer-Epoch, X-Sequence';
-const PREFLIGHT_SECONDS = '600';
 
 export class HttpFront {
   private readonly core: AcceptorCore;
@@ -44,7 +44,7 @@ export class HttpFront {
     const origin = request.headers.get('origin');
     if (request.method === 'OPTIONS' && origin !== undefined) {
       this.checkOrigin(request);
-      return preflight();
+      return preflight('GET, POST, DELETE', ALLOWED_HEADERS);
     }
     const matched = this.routes.match(request.method, pathSegments(request.path));
     if (matched.route.isProbe !== true) this.check(request, matched.route);
@@ -84,35 +84,4 @@ export class HttpFront {
     this.core.counters.refused(refusal.code);
     return refusalResponse(refusalBody(refusal));
   }
-}
-
-function preflight(): HttpResponse {
-  return {
-    status: 204,
-    headers: {
-      'Access-Control-Allow-Methods': 'GET, POST, DELETE',
-      'Access-Control-Allow-Headers': ALLOWED_HEADERS,
-      'Access-Control-Max-Age': PREFLIGHT_SECONDS,
-    },
-    body: '',
-  };
-}
-
-/** Lets the page that asked read the answer: pages that may not have got a refusal already, which tells them nothing. */
-function withCors(request: HttpRequest, response: HttpResponse): HttpResponse {
-  const origin = request.headers.get('origin');
-  if (origin === undefined) return response;
-  return {
-    ...response,
-    headers: {
-      ...response.headers,
-      Vary: 'Origin',
-      ...(response.status === 403
-        ? {}
-        : {
-            'Access-Control-Allow-Origin': origin,
-            'Access-Control-Expose-Headers': 'Retry-After',
-          }),
-    },
-  };
 }

@@ -86,5 +86,6 @@ function readiness(core: AcceptorCore, options: AcceptorOptions): HttpResponse {
     ...core.links.all.filter((link) => !link.isRunning).map((link) => link.refusal().message),
     ...options.unreadyReasons(),
   ];
-  return jsonResponse(reasons.length === 0 ? 200 : 503, { ready: reasons.length === 0, reasons });
+  const ready = reasons.length === 0;
+  return jsonResponse(ready ? 200 : 503, { ready, reasons, ...options.readyFacts?.() });
 }

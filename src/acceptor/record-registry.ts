@@ -36,6 +36,8 @@ export class RecordRegistry<Entry> {
   private idMax = 0;
   /** On a slave: what its log says is taken over, and shards are told nothing. */
   private isFollower = false;
+  /** Called after each change of what is known. */
+  onChange: () => void = () => {};
 
   constructor(kind: RecordKind<Entry>, links: ShardLinks) {
     this.kind = kind;
@@ -240,10 +242,12 @@ export class RecordRegistry<Entry> {
     this.byName.set(this.kind.nameOf(entry), entry);
     this.byId.set(this.kind.idOf(entry), entry);
     this.idMax = Math.max(this.idMax, this.kind.idOf(entry));
+    this.onChange();
   }
 
   private forget(entry: Entry): void {
     this.byName.delete(this.kind.nameOf(entry));
     this.byId.delete(this.kind.idOf(entry));
+    this.onChange();
   }
 }

@@ -9,6 +9,7 @@ import {
 } from '../observe/metrics-text.ts';
 import type { ReplicationStatus } from '../replication/replication-messages.ts';
 import type { FrontDoor } from '../transport/transport.ts';
+import type { RegistrationStatus } from './registration-core.ts';
 import type { ShardHost } from './shard-host.ts';
 
 const NS_PER_SECOND = 1e9;
@@ -33,8 +34,9 @@ export class BrokerMetrics {
     frontDoor: FrontDoor | undefined;
     version: string;
     replication: ReplicationStatus | undefined;
+    registrations: readonly RegistrationStatus[];
   }): Promise<string> {
-    const { acceptor, shards, frontDoor, version, replication } = parts;
+    const { acceptor, shards, frontDoor, version, replication, registrations } = parts;
     const groups = await acceptor.groupMetrics();
     const metrics: MetricSnapshot[] = [
       gauge('sluice_build_info', 'Version and transport of this broker; always 1.', 1, {
@@ -45,6 +47,14 @@ export class BrokerMetrics {
       ...acceptor.metrics(),
       ...groups,
       ...(replication === undefined ? [] : replicationMetrics(replication)),
+      ...registrations.map(({ address, registered }) =>
+        gauge(
+          'sluice_namesrv_registered',
+          '1 while this NameServer knows the broker.',
+          registered ? 1 : 0,
+          { namesrv: address },
+        ),
+      ),
       ...this.processMetrics(),
     ];
     const histograms: HistogramSnapshot[] = shards.map((shard) =>

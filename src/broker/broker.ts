@@ -15,7 +15,15 @@ import { acceptorConfigOf, shardConfigOf } from './broker-settings.ts';
 import type { Broker, BrokerReady } from './create-broker.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { InlineShard } from './inline-shard.ts';
+import type { RegistrationNews, RegistrationStatus } from './registration-core.ts';
+import { currentReign } from './registration-facts.ts';
 import type { Reign, ReignOptions } from './reign.ts';
+import {
+  nameServersIn,
+  type RouteRegistration,
+  registerRoutes,
+  registrationFacts,
+} from './route-registration.ts';
 import type { ShardHost } from './shard-host.ts';
 import { SidePool } from './side-pool.ts';
 import { SIDE_JOB_WORKER } from './thread-plan.ts';
@@ -53,6 +61,8 @@ export class RunningBroker implements Broker {
   private closing: Promise<void> | undefined;
   private resolveClosed: () => void = () => {};
   private cancelReminder: CancelTimer = () => {};
+  private readonly registrations: RouteRegistration[] = [];
+  private readonly onReignNews: (news: RegistrationNews) => void;
 
   constructor(options: {
     config: BrokerConfig;
@@ -62,7 +72,10 @@ export class RunningBroker implements Broker {
     memoryCapacityBytes: number;
     /** Makes what decides about role and epoch; undefined: a broker of one. */
     reign?: (hooks: ReignHooks) => Reign;
+    /** Told what NameServers say of who reigns. */
+    onReignNews?: (news: RegistrationNews) => void;
   }) {
+    this.onReignNews = options.onReignNews ?? (() => {});
     this.config = options.config;
     this.directory = options.directory;
     this.log = options.log;
@@ -84,7 +97,10 @@ export class RunningBroker implements Broker {
     this.pool = this.directory === undefined ? undefined : new SidePool(SIDE_JOB_WORKER);
     this.reign = options.reign?.({
       onClosing: (shard) => this.acceptor?.shardDown(shard),
-      onRole: (role) => this.acceptor?.setRole(role === 'slave'),
+      onRole: (role) => {
+        this.acceptor?.setRole(role === 'slave');
+        this.tellNameServers();
+      },
     });
     this.shards = this.makeShards(options.memoryCapacityBytes);
   }
@@ -120,6 +136,8 @@ export class RunningBroker implements Broker {
         reason: this.frontDoor.reason,
         shards: this.shards.length,
       });
+      this.acceptor.onTopicsChanged(() => this.tellNameServers());
+      this.registerWith(nameServersIn(this.config.namesrvAddr));
       this.remindOfExposure();
       this.warnOfStrangers(this.frontDoor);
     } catch (error) {
@@ -132,7 +150,8 @@ export class RunningBroker implements Broker {
     if (this.closing !== undefined) return this.closing;
     this.log.info('draining');
     this.frontDoor?.stopListening();
-    const finished = this.acceptor?.drain() ?? Promise.resolve();
+    const left = this.registrations.map((registration) => registration.leave());
+    const finished = Promise.all([this.acceptor?.drain(), ...left]);
     let cancel: CancelTimer = () => {};
     const deadline = new Promise<void>((resolve) => {
       cancel = startTimer(DRAIN_MS_MAX, () => {
@@ -158,6 +177,7 @@ export class RunningBroker implements Broker {
   /** @param isClean - slaves get what they lack first */
   private async shutDown(isClean: boolean): Promise<void> {
     this.cancelReminder();
+    for (const registration of this.registrations) registration.close();
     await this.frontDoor?.close();
     this.acceptor?.close();
     this.pump.close();
@@ -230,6 +250,7 @@ export class RunningBroker implements Broker {
       ],
       masterText: () => this.reign?.masterText,
       replication: this.reign,
+      readyFacts: () => registrationFacts(this.registrationStatus()),
       brokerFacts: () => ({
         version: VERSION,
         uptimeSeconds: Math.round(process.uptime()),
@@ -239,6 +260,27 @@ export class RunningBroker implements Broker {
         dataDir: this.directory?.path ?? null,
       }),
     });
+  }
+
+  private registrationStatus(): readonly RegistrationStatus[] {
+    return this.registrations.flatMap((registration) => registration.status());
+  }
+
+  private tellNameServers(): void {
+    for (const registration of this.registrations) registration.changed();
+  }
+
+  registerWith(addresses: readonly string[]): void {
+    const { config, clock, shards, frontDoor } = this;
+    if (addresses.length === 0 || frontDoor === undefined || this.closing !== undefined) return;
+    const registration = registerRoutes({
+      ...{ config, clock, addresses, port: frontDoor.port, log: this.log.child('registration') },
+      topics: () => this.acceptor?.topics() ?? [],
+      position: () => shards.reduce((sum, { logMemory }) => sum + logMemory.appended.observe(), 0),
+      reign: () => currentReign(this.reign),
+      onNews: this.onReignNews,
+    });
+    this.registrations.push(registration);
   }
 
   private openDoor(acceptor: Acceptor): Promise<FrontDoor> {
@@ -297,6 +339,7 @@ export class RunningBroker implements Broker {
       frontDoor: this.frontDoor,
       version: VERSION,
       replication: await this.reign?.status(),
+      registrations: this.registrationStatus(),
     });
   }
 

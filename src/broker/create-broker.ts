@@ -18,6 +18,7 @@ import { ringPayloadMax } from '../ring/ring-layout.ts';
 import type { TransportName } from '../transport/transport.ts';
 import { RunningBroker } from './broker.ts';
 import { openDataDirectory } from './data-directory.ts';
+import { NameServerReigns } from './nameserver-reigns.ts';
 import { Reign } from './reign.ts';
 import type { ReignSource } from './reign-source.ts';
 import { defaultShards } from './thread-plan.ts';
@@ -63,6 +64,8 @@ export type BrokerReady = {
 /** A running broker. */
 export interface Broker extends AsyncDisposable {
   readonly ready: BrokerReady;
+  /** Registers it with further NameServers, `host:port`, beside those of its configuration. */
+  registerWith(nameServers: readonly string[]): void;
   /** Takes no new work, finishes what is under way, flushes, writes snapshots, and closes. */
   drain(): Promise<void>;
   /** Closes at once; nothing that was acknowledged is lost. */
@@ -115,18 +118,20 @@ export async function startBroker(
     : openDataDirectory(config.storePathRootDir, wanted, defaultShards(availableParallelism()));
   try {
     const reign = directory === undefined || !hasReplication(config) ? undefined : directory;
+    const reigns = new NameServerReigns();
+    const source = reignSource ?? reigns;
     const broker = new RunningBroker({
       ...(reign === undefined
         ? {}
         : {
-            reign: (hooks) =>
-              new Reign({ config, directory: reign, log, source: reignSource, ...hooks }),
+            reign: (hooks) => new Reign({ config, directory: reign, log, source, ...hooks }),
           }),
       config,
       directory,
       log,
       clock: systemClock,
       memoryCapacityBytes: MEMORY_CAPACITY_BYTES,
+      onReignNews: (news) => reigns.hear(news),
     });
     await broker.start();
     return broker;

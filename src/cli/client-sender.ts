@@ -1,24 +1,27 @@
 /** Sends through the client: batches by themselves, keys keep their order, several batches under way at a time. */
 import { SluiceError } from '../base/errors.ts';
-import { connect } from '../client/node.ts';
+import { type ConnectOptions, connect } from '../client/node.ts';
 import type { LineSender } from './line-sender.ts';
 import type { LineMessage } from './message-line.ts';
 import type { SendTally } from './send-tally.ts';
-import type { Target } from './target.ts';
 
 /** Milliseconds after the end of the input that the broker has for the rest; until then the client goes on trying. */
 const CLOSE_MS_MAX = 30_000;
 
+/** One broker, or a cluster. */
+export type SenderTarget = Pick<ConnectOptions, 'servers' | 'nameServers' | 'token'>;
+
 /** @throws when there is no broker, or it refuses the topic */
 export async function openClientSender(
   topic: string,
-  target: Target,
+  target: SenderTarget,
   tally: SendTally,
   warn: (text: string) => void,
 ): Promise<LineSender> {
-  const { ws, token } = target;
+  const { servers, nameServers, token } = target;
   const client = await connect({
-    servers: ws,
+    servers,
+    nameServers,
     name: 'sluice-produce',
     token,
     onStatus: (event) => {

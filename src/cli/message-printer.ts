@@ -39,8 +39,10 @@ export class MessagePrinter {
 
 /** `2:17  created  o-17  {"total":12}`: queue and offset, tag, key, body. */
 function personText(out: Out, frame: AnyAnswer): string {
-  const place = paint(out, 'dim', `${String(frame['queueId'])}:${String(frame['queueOffset'])}`);
   const name = (value: unknown): string => (typeof value === 'string' ? escapeControl(value) : '-');
+  const broker = frame['broker'] === undefined ? '' : `${name(frame['broker'])} `;
+  const at = `${broker}${String(frame['queueId'])}:${String(frame['queueOffset'])}`;
+  const place = paint(out, 'dim', at);
   const attempt = Number(frame['attempt']) > 1 ? `  (attempt ${String(frame['attempt'])})` : '';
   return `${place}  ${name(frame['tag'])}  ${name(frame['key'])}  ${bodyText(frame['body'])}${attempt}`;
 }

@@ -12,7 +12,11 @@ const FLUSH_SENTENCES: Readonly<Record<BrokerReady['flush'], string>> = {
 };
 const MEMORY_SENTENCE = 'memory: nothing survives the end of this process';
 
-export function bannerText(ready: BrokerReady, config: BrokerConfig): string {
+export function bannerText(
+  ready: BrokerReady,
+  config: BrokerConfig,
+  namesrv: string | undefined,
+): string {
   const { ws, http, dataDir, transport, transportReason, flush, shards } = ready;
   const title = (text: string): string => paint(process.stdout, 'bold', text);
   const label = (text: string): string => paint(process.stdout, 'dim', text.padEnd(10));
@@ -24,6 +28,7 @@ export function bannerText(ready: BrokerReady, config: BrokerConfig): string {
     '',
     title(`SluiceMQ ${VERSION} is up`),
     `  ${label('listens')}${ws} and ${http}`,
+    ...(namesrv === undefined ? [] : [`  ${label('namesrv')}${namesrv}`]),
     `  ${label('data')}${dataDir === null ? MEMORY_SENTENCE : `${dataDir}, ${threads}`}`,
     `  ${label('flush')}${dataDir === null ? 'none' : FLUSH_SENTENCES[flush]}`,
     `  ${label('transport')}${transport}: ${transportReason}`,

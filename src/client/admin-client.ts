@@ -42,11 +42,11 @@ const part = encodeURIComponent;
 
 /** What operators ask: topics, groups, offsets, dead letters, single messages. Found as `client.admin`. */
 export class AdminClient {
-  readonly #baseUrl: () => string;
+  readonly #baseUrl: () => string | Promise<string>;
   readonly #token: string | undefined;
 
   /** @internal */
-  constructor(baseUrl: () => string, token: string | undefined) {
+  constructor(baseUrl: () => string | Promise<string>, token: string | undefined) {
     this.#baseUrl = baseUrl;
     this.#token = token;
   }
@@ -140,7 +140,7 @@ export class AdminClient {
     body: unknown,
     options: AdminOptions | undefined,
   ): Promise<AdminAnswer> {
-    const url = this.#baseUrl() + path;
+    const url = (await this.#baseUrl()) + path;
     const timeoutMs = options?.timeoutMs ?? TIMEOUT_MS_DEFAULT;
     const timeout = AbortSignal.timeout(timeoutMs);
     const signal =

@@ -2,12 +2,13 @@
  * The client: one link to the brokers, shared by its producers and consumers, and the requests that belong to neither.
  * Made by `connect` of the doors. Browser-safe.
  */
+import { checkArgument } from '../base/assert.ts';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { SeekTo } from '../protocol/web/messages.ts';
-import { AdminClient } from './admin-client.ts';
+import { AdminClient, type AdminOptions, type CreateTopic } from './admin-client.ts';
 import { readCount, readTopic } from './answers.ts';
+import { consumerWorks } from './cluster-consumer.ts';
 import { Consumer } from './consumer.ts';
-import { ConsumerCore } from './consumer-core.ts';
 import { consumerSettings } from './consumer-settings.ts';
 import { type FetchedMessage, readFetched } from './fetched-message.ts';
 import type { Link } from './link.ts';
@@ -15,6 +16,7 @@ import { Producer } from './producer.ts';
 import { ProducerCore } from './producer-core.ts';
 import { ProducerOutbox } from './producer-outbox.ts';
 import { producerSettings } from './producer-settings.ts';
+import type { Reach } from './reach.ts';
 import { httpUrlOf } from './servers.ts';
 import type { StatusHub } from './status-hub.ts';
 import type {
@@ -59,17 +61,22 @@ export class Client implements AsyncDisposable {
   readonly closed: Promise<SluiceError | undefined>;
   /** Topics, groups and messages, for operators. */
   readonly admin: AdminClient;
-  readonly #link: Link;
+  readonly #reach: Reach;
   readonly #status: StatusHub;
   readonly #producers = new Set<Producer>();
   readonly #consumers = new Set<Consumer>();
   #draining: Promise<void> | undefined;
 
   /** @internal */
-  constructor(link: Link, status: StatusHub) {
-    this.#link = link;
+  constructor(reach: Reach, status: StatusHub) {
+    this.#reach = reach;
     this.#status = status;
-    this.admin = new AdminClient(() => httpUrlOf(link.server), link.options.token);
+    this.admin = new AdminClient(async () => {
+      if (reach.isSingle) return httpUrlOf(reach.server);
+      const [first] = await reach.masters();
+      if (first === undefined) throw noMaster();
+      return httpUrlOf(first.server);
+    }, reach.options.token);
     this.closed = new Promise((resolve) => {
       status.listen((event) => {
         if (event.type === 'closed') resolve(event.error);
@@ -79,12 +86,12 @@ export class Client implements AsyncDisposable {
 
   /** Is there a connection at this moment? */
   get isConnected(): boolean {
-    return this.#link.connection !== undefined;
+    return this.#reach.isConnected;
   }
 
-  /** The server that is connected to, or was tried last. */
+  /** The broker that is connected to, or was tried last; in a cluster one of them, or a NameServer. */
   get server(): string {
-    return this.#link.server;
+    return this.#reach.server;
   }
 
   /**
@@ -94,14 +101,19 @@ export class Client implements AsyncDisposable {
    */
   producer(options: ProducerOptions = {}): Producer {
     this.#checkOpen();
-    const link = this.#link;
-    const core = new ProducerCore(link, producerSettings(options, link.runtime));
+    const reach = this.#reach;
+    const core = new ProducerCore(reach, producerSettings(options, reach.runtime));
     if (options.outbox !== undefined) {
+      checkArgument(
+        reach.isSingle,
+        'an outbox belongs to one broker: it does not go with nameServers',
+        'Connect with servers.',
+      );
       core.outbox = new ProducerOutbox(core, options.outbox);
       // Never rejects.
       void core.outbox.open();
     }
-    link.addMember(core);
+    reach.addMember(core);
     const producer = new Producer(core, () => this.#producers.delete(producer));
     this.#producers.add(producer);
     return producer;
@@ -114,8 +126,8 @@ export class Client implements AsyncDisposable {
    */
   consumer(options: ConsumerOptions): Consumer {
     this.#checkOpen();
-    const link = this.#link;
-    const core = new ConsumerCore(link, consumerSettings(options, link.options.name));
+    const reach = this.#reach;
+    const core = consumerWorks(reach, consumerSettings(options, reach.options.name));
     const consumer = new Consumer(core, () => this.#consumers.delete(consumer));
     this.#consumers.add(consumer);
     return consumer;
@@ -132,12 +144,19 @@ export class Client implements AsyncDisposable {
     options: WaitOptions & { readonly create?: boolean } = {},
   ): Promise<TopicInfo> {
     const { create } = options;
-    const answer = await this.#link.request(
-      { op: 'topic', topic, ...(create === undefined ? {} : { create }) },
-      options,
+    const links = await this.#reach.brokersOf(topic, options.timeoutMs);
+    const answers = await Promise.all(
+      links.map(async (link) =>
+        readTopic(
+          await link.request(
+            { op: 'topic', topic, ...(create === undefined ? {} : { create }) },
+            options,
+          ),
+        ),
+      ),
     );
-    const { topicId, queues } = readTopic(answer);
-    return { topic, topicId, queues };
+    const queues = answers.reduce((sum, answer) => sum + answer.queues, 0);
+    return { topic, topicId: answers[0]?.topicId ?? 0, queues };
   }
 
   /**
@@ -147,9 +166,10 @@ export class Client implements AsyncDisposable {
    */
   async fetch(options: FetchOptions): Promise<Fetched> {
     const { topic, queueId, offset, max, waitMs = 0, signal } = options;
-    const timeoutMs = options.timeoutMs ?? this.#link.options.requestTimeoutMs + waitMs;
+    const timeoutMs = options.timeoutMs ?? this.#reach.options.requestTimeoutMs + waitMs;
+    const link = await this.#linkFor(options);
     // As JSON text: a body may be nested deeper than CONTROL frames go.
-    const answer = await this.#link.request(
+    const answer = await link.request(
       { op: 'fetch', topic, queueId, offset, ...(max === undefined ? {} : { max }), waitMs },
       { signal, timeoutMs, asText: true },
     );
@@ -171,14 +191,52 @@ export class Client implements AsyncDisposable {
     options?: WaitOptions,
   ): Promise<void> {
     const { topic, group, to } = target;
-    await this.#link.request({ op: 'seek', topic, group, to }, options);
+    const links = await this.#reach.brokersOf(topic, options?.timeoutMs);
+    await Promise.all(links.map((link) => link.request({ op: 'seek', topic, group, to }, options)));
   }
 
-  /** Milliseconds to the broker and back. @throws TIMEOUT, CLOSED */
+  /** Names of the brokers that take messages: of the one that is connected to, or of all masters of the cluster. */
+  async brokers(): Promise<readonly string[]> {
+    return (await this.#reach.masters()).map((link) => link.brokerName);
+  }
+
+  /**
+   * Creates a topic on the brokers of this name, or on all masters.
+   *
+   * @returns the names of the brokers that have it now
+   * @throws TOPIC_EXISTS where it exists with other settings, INVALID_ARGUMENT for a broker that is not there, DISCONNECTED
+   */
+  async createTopic(
+    topic: CreateTopic,
+    options: AdminOptions & { readonly brokers?: readonly string[] } = {},
+  ): Promise<readonly string[]> {
+    const masters = await this.#reach.masters();
+    const wanted = options.brokers;
+    const chosen = masters.filter((link) => wanted?.includes(link.brokerName) ?? true);
+    const names = masters.map((link) => link.brokerName).join(', ');
+    for (const name of wanted ?? [])
+      checkArgument(
+        chosen.some((link) => link.brokerName === name),
+        `no broker ${name} is a master here; there are: ${names}`,
+      );
+    if (chosen.length === 0) throw noMaster();
+    await Promise.all(chosen.map((link) => this.#adminAt(link).createTopic(topic, options)));
+    return chosen.map((link) => link.brokerName);
+  }
+
+  /** Topics, groups and messages of one broker of a cluster. @throws INVALID_ARGUMENT when it is not there, DISCONNECTED */
+  async adminOf(broker: string): Promise<AdminClient> {
+    const link = (await this.#reach.masters()).find((one) => one.brokerName === broker);
+    checkArgument(link !== undefined, `no broker ${broker} is a master here`);
+    return this.#adminAt(link);
+  }
+
+  /** Milliseconds to the broker and back; in a cluster, to the slowest master. @throws TIMEOUT, CLOSED */
   async ping(options?: WaitOptions): Promise<number> {
-    const { clock } = this.#link.runtime;
+    const { clock } = this.#reach.runtime;
+    const links = await this.#reach.masters();
     const start = clock.monotonicMs();
-    await this.#link.request({ op: 'ping' }, options);
+    await Promise.all(links.map((link) => link.request({ op: 'ping' }, options)));
     return clock.monotonicMs() - start;
   }
 
@@ -205,7 +263,7 @@ export class Client implements AsyncDisposable {
 
   /** Ends now: what is not answered fails with CLOSED, whatever was being retried. Harmless when closed already. */
   async close(): Promise<void> {
-    this.#link.close(new SluiceError('CLOSED', 'the client was closed'), true);
+    this.#reach.close(new SluiceError('CLOSED', 'the client was closed'), true);
     // They are closed by that; an outbox still writes down what it was given last.
     await Promise.allSettled([...this.#producers].map((producer) => producer.close()));
     await this.closed;
@@ -217,7 +275,7 @@ export class Client implements AsyncDisposable {
   }
 
   async #drain(timeoutMs: number): Promise<void> {
-    const { clock } = this.#link.runtime;
+    const { clock } = this.#reach.runtime;
     const end = clock.monotonicMs() + timeoutMs;
     const left = (): number => Math.max(0, end - clock.monotonicMs());
     let failure: unknown;
@@ -232,8 +290,32 @@ export class Client implements AsyncDisposable {
     if (failure !== undefined) throw toSluiceError(failure);
   }
 
+  #adminAt(link: Link): AdminClient {
+    return new AdminClient(async () => httpUrlOf(link.server), this.#reach.options.token);
+  }
+
+  /** The broker whose queue is meant. */
+  async #linkFor({ topic, broker, timeoutMs }: FetchOptions): Promise<Link> {
+    const links = await this.#reach.brokersOf(topic, timeoutMs);
+    const chosen =
+      broker === undefined ? links : links.filter((link) => link.brokerName === broker);
+    const [link] = chosen;
+    const names = links.map((one) => one.brokerName).join(', ');
+    checkArgument(
+      link !== undefined && chosen.length === 1,
+      `the topic ${topic} is on the brokers ${names}; fetch wants one of them as broker`,
+    );
+    return link;
+  }
+
   #checkOpen(): void {
-    if (this.#link.closedBy !== undefined) throw this.#link.closedError();
+    if (this.#reach.closedBy !== undefined) throw this.#reach.closedError();
     if (this.#draining !== undefined) throw new SluiceError('DRAINING', 'the client is draining');
   }
+}
+
+function noMaster(): SluiceError {
+  return new SluiceError('DISCONNECTED', 'the NameServers know no master', {
+    hint: 'Are brokers running with these NameServers as their namesrvAddr? See: sluice admin clusterList',
+  });
 }

@@ -45,6 +45,8 @@ export type ConnectionOptions = {
   readonly url: string;
   readonly token: string | undefined;
   readonly name: string | undefined;
+  /** Name that the broker must have; undefined: any. */
+  readonly broker?: string | undefined;
   readonly connectTimeoutMs: number;
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
@@ -183,6 +185,11 @@ export class Connection {
       this.end(
         new SluiceError('UNSUPPORTED_VERSION', `${this.url}: the answer to hello is no welcome`),
       );
+      return;
+    }
+    const { broker } = this.options;
+    if (broker !== undefined && welcome.broker.name !== broker) {
+      this.end(this.error('DISCONNECTED', `this is ${welcome.broker.name}, and not ${broker}`));
       return;
     }
     this.limits = welcome.limits;

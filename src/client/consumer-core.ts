@@ -13,11 +13,14 @@ import type { SeekTo } from '../protocol/web/messages.ts';
 import { type AnyAnswer, readCount } from './answers.ts';
 import type { Connection } from './connection.ts';
 import type { ConsumerSettings } from './consumer-settings.ts';
+import type { ConsumerWorks } from './consumer-works.ts';
 import { DELIVERED_BATCH, Delivery } from './delivery.ts';
 import { Fifo } from './fifo.ts';
-import type { Link, LinkMember } from './link.ts';
+import type { Link } from './link.ts';
 import type { Message } from './message.ts';
+import type { LinkMember } from './reach.ts';
 import { REFUSED_POLICY, retryDelayMs } from './retry-policy.ts';
+import type { ClientRuntime } from './runtime.ts';
 import { SettleCollector } from './settle.ts';
 import type { WaitOptions } from './types.ts';
 
@@ -27,7 +30,7 @@ type Queued = { readonly delivery: Delivery; readonly deadlineMs: number };
 /** Credit is returned in lots of this part of it. */
 const CREDIT_LOTS = 4;
 
-export class ConsumerCore implements LinkMember {
+export class ConsumerCore implements LinkMember, ConsumerWorks {
   readonly link: Link;
   readonly settings: ConsumerSettings;
   /** Why no more messages come; `isOver` without it: closed by the user. */
@@ -50,10 +53,18 @@ export class ConsumerCore implements LinkMember {
   private cancelCredit: CancelTimer | undefined;
   private wakeAll: (() => void) | undefined;
   private change: Promise<void> | undefined;
+  /** Told of each change, where it is a part of a consumer over several brokers. */
+  private readonly onChange: () => void;
+  private isAwaited = false;
 
-  constructor(link: Link, settings: ConsumerSettings) {
+  constructor(link: Link, settings: ConsumerSettings, onChange: () => void = () => {}) {
     this.link = link;
     this.settings = settings;
+    this.onChange = onChange;
+  }
+
+  get runtime(): ClientRuntime {
+    return this.link.runtime;
   }
 
   get isSubscribed(): boolean {
@@ -67,6 +78,12 @@ export class ConsumerCore implements LinkMember {
     this.link.work.begin();
     if (this.link.closedBy !== undefined) this.closed(this.link.closedBy);
     else this.link.addMember(this);
+  }
+
+  /** Somebody waits for the next change: he is told by `onChange`. */
+  await(): void {
+    this.sendCreditSoon();
+    this.isAwaited = true;
   }
 
   /** Resolves with the next change: a delivery, a settlement, a subscription, the end. */
@@ -212,6 +229,7 @@ export class ConsumerCore implements LinkMember {
     this.collector = collector;
     const owner = {
       topic,
+      broker: connection.brokerName,
       tags: this.settings.tags,
       messageIdPrefix: connection.messageIdPrefix,
       collector,
@@ -292,7 +310,7 @@ export class ConsumerCore implements LinkMember {
   private giveBack(messageCount: number): void {
     this.creditBack += messageCount;
     if (this.creditBack >= this.settings.credit / CREDIT_LOTS) this.sendCredit();
-    else if (this.change !== undefined) this.sendCreditSoon();
+    else if (this.change !== undefined || this.isAwaited) this.sendCreditSoon();
   }
 
   /** A reader waits, and somebody may hold the rest of the credit unsettled: the odd few are needed now. */
@@ -334,6 +352,8 @@ export class ConsumerCore implements LinkMember {
     const wake = this.wakeAll;
     this.wakeAll = undefined;
     this.change = undefined;
+    this.isAwaited = false;
     wake?.();
+    this.onChange();
   }
 }

@@ -1,6 +1,6 @@
 /** Messages through a handler, a bounded number at a time; leases are extended while a handler works. Browser-safe. */
 import type { CancelTimer } from '../base/clock.ts';
-import type { ConsumerCore } from './consumer-core.ts';
+import type { ConsumerWorks } from './consumer-works.ts';
 import type { Message } from './message.ts';
 import { range } from './producer-settings.ts';
 import type { RunOptions } from './types.ts';
@@ -13,7 +13,7 @@ type Handler = (message: Message) => unknown | Promise<unknown>;
 
 /** See `Consumer.run`. */
 export async function runHandler(
-  core: ConsumerCore,
+  core: ConsumerWorks,
   handler: Handler,
   options: RunOptions,
 ): Promise<void> {
@@ -73,7 +73,7 @@ async function handle(handler: Handler, message: Message): Promise<void> {
 }
 
 /** Extends the leases of what is being worked on, every third of a lease. @returns stops it */
-function extendLeases(core: ConsumerCore, running: ReadonlySet<Message>): () => void {
+function extendLeases(core: ConsumerWorks, running: ReadonlySet<Message>): () => void {
   const { leaseMs } = core.settings;
   /** What was there already at the last round: younger messages have time until the next. */
   let known = new Set<Message>();
@@ -81,7 +81,7 @@ function extendLeases(core: ConsumerCore, running: ReadonlySet<Message>): () => 
   const round = (): void => {
     for (const message of known) if (running.has(message)) message.extend(leaseMs);
     known = new Set(running);
-    cancel = core.link.runtime.startTimer(leaseMs * EXTEND_AFTER, round);
+    cancel = core.runtime.startTimer(leaseMs * EXTEND_AFTER, round);
   };
   round();
   return () => cancel();

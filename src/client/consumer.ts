@@ -1,8 +1,9 @@
 /** What users see of a consumer: messages one by one, by batches, or through a handler. The works are in `consumer-core.ts`. Browser-safe. */
 import { SluiceError } from '../base/errors.ts';
 import type { SeekTo } from '../protocol/web/messages.ts';
-import type { ConsumerCore } from './consumer-core.ts';
+
 import { runHandler } from './consumer-run.ts';
+import type { ConsumerWorks } from './consumer-works.ts';
 import type { Delivery } from './delivery.ts';
 import type { Message } from './message.ts';
 import type { RunOptions, WaitOptions } from './types.ts';
@@ -19,12 +20,12 @@ const CLOSE_TIMEOUT_MS = 5000;
  * @example for await (const message of consumer) { handle(message.json()); message.ack(); }
  */
 export class Consumer implements AsyncIterable<Message>, AsyncDisposable {
-  readonly #core: ConsumerCore;
+  readonly #core: ConsumerWorks;
   readonly #onClose: () => void;
   #closing: Promise<void> | undefined;
 
   /** Made by `client.consumer()`. @internal */
-  constructor(core: ConsumerCore, onClose: () => void) {
+  constructor(core: ConsumerWorks, onClose: () => void) {
     this.#core = core;
     this.#onClose = onClose;
   }
@@ -92,7 +93,7 @@ export class Consumer implements AsyncIterable<Message>, AsyncDisposable {
     const lateness = new Promise<void>((resolve) => {
       late = resolve;
     });
-    const cancel = core.link.runtime.startTimer(timeoutMs, () => {
+    const cancel = core.runtime.startTimer(timeoutMs, () => {
       isLate = true;
       late?.();
     });
@@ -116,7 +117,7 @@ export class Consumer implements AsyncIterable<Message>, AsyncDisposable {
   async #close(): Promise<void> {
     const core = this.#core;
     // A broker that does not answer is not waited for: it will deliver again what it has not heard of.
-    const cancel = core.link.runtime.startTimer(CLOSE_TIMEOUT_MS, () =>
+    const cancel = core.runtime.startTimer(CLOSE_TIMEOUT_MS, () =>
       core.closed(new SluiceError('CLOSED', 'the consumer was closed without the last answers')),
     );
     await core.close();

@@ -24,6 +24,8 @@ export const DELIVERED_BATCH: number = DELIVER_STORED_BATCH + STORED_HEADER_BYTE
 /** What a delivery needs from its consumer. */
 export type DeliveryOwner = {
   readonly topic: string;
+  /** Name of the broker that it comes from. */
+  readonly broker: string;
   /** Tags wanted; undefined: all messages. */
   readonly tags: ReadonlySet<string> | undefined;
   readonly messageIdPrefix: string;
@@ -85,6 +87,11 @@ export class Delivery implements Iterable<Message> {
   /** Topic of its messages. */
   get topic(): string {
     return this.#owner.topic;
+  }
+
+  /** Name of the broker that it comes from. */
+  get broker(): string {
+    return this.#owner.broker;
   }
 
   /** When the broker stored it, milliseconds since 1970. */

@@ -16,38 +16,25 @@ import type { ClientRequest } from '../protocol/web/messages.ts';
 import type { AnyAnswer } from './answers.ts';
 import { Connection, type ConnectionEvents } from './connection.ts';
 import { LinkRequest, type RequestOptions } from './link-request.ts';
+import type { LinkMember, Reach, ReachOptions, TopicBroker } from './reach.ts';
 import { type RetryPolicy, retryDelayMs } from './retry-policy.ts';
 import { type ClientRuntime, PendingWork } from './runtime.ts';
-import type { StatusEvent } from './types.ts';
 
-/** Somebody who lives on the link: producers, consumers. */
-export interface LinkMember {
-  /** A connection can be used, until `down`. */
-  up(connection: Connection): void;
-  /** It is lost: nothing that was sent on it will be answered any more. */
-  down(error: SluiceError): void;
-  /** Answers were worked off: windows may have room again. */
-  progress(): void;
-  /** The link is closed for good. */
-  closed(error: SluiceError): void;
-}
-
-export type LinkOptions = {
+export type LinkOptions = ReachOptions & {
   readonly servers: readonly string[];
-  readonly token: string | undefined;
-  readonly name: string | undefined;
+  /** Name that the broker must have; undefined: any. */
+  readonly broker?: string | undefined;
   readonly connectTimeoutMs: number;
-  readonly requestTimeoutMs: number;
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
   readonly reconnect: RetryPolicy;
-  readonly onStatus: (event: StatusEvent) => void;
 };
 
-export class Link {
+export class Link implements Reach {
   readonly runtime: ClientRuntime;
   readonly options: LinkOptions;
   readonly work: PendingWork;
+  readonly isSingle = true;
   /** The connection while it can be used. */
   connection: Connection | undefined;
   /** The error with which the link was closed. */
@@ -59,18 +46,66 @@ export class Link {
   private attempt: Connection | undefined;
   private serverIndex = 0;
   private failures = 0;
+  private lastBroker = '';
   private cancelRetry: CancelTimer = () => {};
   private firstTry: ((error: SluiceError | undefined) => void) | undefined;
+  private servers: readonly string[];
+  private readonly asTopicBroker: readonly TopicBroker[] = [{ link: this, queues: undefined }];
 
-  constructor(runtime: ClientRuntime, options: LinkOptions) {
+  /** @param work - shared by the links of a cluster */
+  constructor(runtime: ClientRuntime, options: LinkOptions, work?: PendingWork) {
     this.runtime = runtime;
     this.options = options;
-    this.work = new PendingWork(runtime.keepAlive);
+    this.servers = options.servers;
+    this.work = work ?? new PendingWork(runtime.keepAlive);
+  }
+
+  get isConnected(): boolean {
+    return this.connection !== undefined;
+  }
+
+  writersOf(): readonly TopicBroker[] {
+    return this.asTopicBroker;
+  }
+
+  readersOf(): readonly TopicBroker[] {
+    return this.asTopicBroker;
+  }
+
+  async brokersOf(): Promise<readonly Link[]> {
+    return [this];
+  }
+
+  async masters(): Promise<readonly Link[]> {
+    return [this];
+  }
+
+  routeIsWrong(): void {
+    // There is no other broker to ask.
+  }
+
+  /** Other addresses of the same broker. A connection to one that is not among them ends. */
+  moveTo(servers: readonly string[]): void {
+    if (servers.join() === this.servers.join() || this.closedBy !== undefined) return;
+    const { connection } = this;
+    this.servers = servers;
+    this.serverIndex = 0;
+    if (connection !== undefined && !servers.includes(connection.url))
+      connection.close(new SluiceError('DISCONNECTED', 'the broker has moved to another address'));
+    else if (connection === undefined && this.attempt === undefined) {
+      this.cancelRetry();
+      this.tryServer();
+    }
   }
 
   /** The server that is, or was last, tried. */
   get server(): string {
-    return this.options.servers[this.serverIndex] as string;
+    return this.servers[this.serverIndex] as string;
+  }
+
+  /** Name of the broker: the one that it must be, or the one that it was. */
+  get brokerName(): string {
+    return this.options.broker ?? this.connection?.brokerName ?? this.lastBroker;
   }
 
   /** Starts connecting, and goes on for ever. */
@@ -97,7 +132,7 @@ export class Link {
 
   addMember(member: LinkMember): void {
     this.members.add(member);
-    if (this.connection !== undefined) member.up(this.connection);
+    if (this.connection !== undefined) member.up(this.connection, this);
   }
 
   removeMember(member: LinkMember): void {
@@ -163,7 +198,7 @@ export class Link {
       up: (connection) => this.wentUp(connection),
       deliver: (frame) => this.deliver(frame),
       progress: () => {
-        for (const member of this.members) member.progress();
+        for (const member of this.members) member.progress(this);
       },
       protocolError: (error) => options.onStatus({ type: 'protocol-error', error }),
       ended: (error, wasUp) => this.ended(connection, error, wasUp),
@@ -176,6 +211,7 @@ export class Link {
     if (this.closedBy !== undefined) return;
     this.attempt = undefined;
     this.connection = connection;
+    this.lastBroker = connection.brokerName;
     this.failures = 0;
     this.options.onStatus({
       type: 'connected',
@@ -183,7 +219,7 @@ export class Link {
       broker: connection.brokerName,
     });
     this.firstTry?.(undefined);
-    for (const member of [...this.members]) member.up(connection);
+    for (const member of [...this.members]) member.up(connection, this);
     for (const request of [...this.waiting]) request.send(connection);
   }
 
@@ -194,16 +230,16 @@ export class Link {
       this.connection = undefined;
       this.subscriptions.clear();
       this.options.onStatus({ type: 'disconnected', server: this.server, error });
-      for (const member of [...this.members]) member.down(error);
+      for (const member of [...this.members]) member.down(error, this);
     } else if (!error.retryable) {
       // A wrong token does not get right by repeating it.
       this.close(error, false);
       return;
     }
     this.failures += 1;
-    this.serverIndex = (this.serverIndex + 1) % this.options.servers.length;
+    this.serverIndex = (this.serverIndex + 1) % this.servers.length;
     if (this.firstTry !== undefined) {
-      if (this.failures >= this.options.servers.length) this.close(error, false);
+      if (this.failures >= this.servers.length) this.close(error, false);
       else this.tryServer();
       return;
     }

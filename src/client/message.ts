@@ -34,6 +34,11 @@ export class Message {
     return this.#delivery.topic;
   }
 
+  /** Name of the broker that holds it. */
+  get broker(): string {
+    return this.#delivery.broker;
+  }
+
   /** Queue of the topic that holds it. */
   get queueId(): number {
     return this.#delivery.queueId;

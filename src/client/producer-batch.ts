@@ -2,9 +2,15 @@
  * One batch of a producer from its first message to its answer: the bytes, and who waits for what became of them.
  * The same object is what the connection calls back. Browser-safe.
  */
+import { setU64 } from '../base/bytes.ts';
 import { SluiceError } from '../base/errors.ts';
 import type { BatchBuilder, Crc32 } from '../protocol/batch/batch-builder.ts';
-import { BATCH_BYTES, BATCH_CRC, BATCH_PRODUCER_EPOCH } from '../protocol/batch/batch-layout.ts';
+import {
+  BATCH_BYTES,
+  BATCH_CRC,
+  BATCH_PRODUCER_EPOCH,
+  BATCH_SEQUENCE,
+} from '../protocol/batch/batch-layout.ts';
 import { encodeSendBatchHeader, type ReceiptEntry, viewOf } from '../protocol/web/binary-codec.ts';
 import { SEND_BATCH } from '../protocol/web/frames-layout.ts';
 import type { Connection, Pending } from './connection.ts';
@@ -53,7 +59,8 @@ const NO_BYTES = new Uint8Array(0);
 const NO_VIEW = viewOf(NO_BYTES);
 
 export class ProducerBatch implements Pending {
-  readonly lane: ProducerLane;
+  /** Where it waits; another one when its broker is gone. */
+  lane: ProducerLane;
   /** The buffer under construction; kept until the answer, because `frame` is a view of it. Null: `frame` has its own. */
   builder: BatchBuilder | null;
   readonly createdAtMs: number;
@@ -67,6 +74,10 @@ export class ProducerBatch implements Pending {
   correlationId = 0;
   /** Times it was sent. */
   attempts = 0;
+  /** Has a message in it a key? Then it stays with its queue. */
+  hasKeys = false;
+  /** The broker has refused it last, and certainly not stored it. */
+  isRefused = false;
   /** May it be sent? An outbox must have it first. */
   released = true;
   /** Why the broker will never take it; it is dropped once all before it are answered. */
@@ -115,9 +126,11 @@ export class ProducerBatch implements Pending {
     this.view = viewOf(frame);
   }
 
-  /** Gives the batch another producer epoch, in fresh bytes: the old ones may still be in a socket. */
-  restamp(epoch: number, crc32: Crc32): void {
+  /** Gives the batch another producer epoch and sequence, in fresh bytes: the old ones may still be in a socket. */
+  restamp(epoch: number, crc32: Crc32, sequence: number = this.sequence): void {
     this.setFrame(this.frame.slice());
+    this.sequence = sequence;
+    setU64(this.view, SEND_BATCH + BATCH_SEQUENCE, sequence);
     this.view.setUint32(SEND_BATCH + BATCH_PRODUCER_EPOCH, epoch, true);
     const crc = crc32(this.frame, SEND_BATCH + BATCH_BYTES, this.frame.length);
     this.view.setUint32(SEND_BATCH + BATCH_CRC, crc, true);

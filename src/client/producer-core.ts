@@ -9,13 +9,14 @@ import { alignUp } from '../base/units.ts';
 import { BATCH_HEADER_BYTES } from '../protocol/batch/batch-layout.ts';
 import { BatchMemory } from './batch-memory.ts';
 import type { Connection } from './connection.ts';
-import type { Link, LinkMember } from './link.ts';
+import type { Link } from './link.ts';
 import { checkMessage, RecordScratch } from './outgoing.ts';
 import { ProducerBatch } from './producer-batch.ts';
 import { type LaneOwner, ProducerLane } from './producer-lane.ts';
 import type { ProducerOutbox } from './producer-outbox.ts';
 import type { ProducerSettings } from './producer-settings.ts';
 import { PushFailures } from './push-failures.ts';
+import type { LinkMember, Reach } from './reach.ts';
 import type { BatchReceipt } from './receipt.ts';
 import type { ClientRuntime } from './runtime.ts';
 import { SendDeadlines } from './send-deadlines.ts';
@@ -28,7 +29,7 @@ const BATCH_OVERHEAD_BYTES = BATCH_HEADER_BYTES + 64 + 8;
 const CLOCK_EVERY = 16;
 
 export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
-  readonly link: Link;
+  readonly reach: Reach;
   readonly runtime: ClientRuntime;
   readonly settings: ProducerSettings;
   readonly batchBytes: number;
@@ -56,9 +57,9 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   /** Called after every change that may have made room or ended something. */
   private readonly watchers = new Set<() => void>();
 
-  constructor(link: Link, settings: ProducerSettings) {
-    this.link = link;
-    this.runtime = link.runtime;
+  constructor(reach: Reach, settings: ProducerSettings) {
+    this.reach = reach;
+    this.runtime = reach.runtime;
     this.settings = settings;
     this.batchBytes = settings.batchBytes;
     this.maxInFlight = settings.maxInFlight;
@@ -68,6 +69,14 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     this.deadlines = new SendDeadlines(this.runtime, this.routes, sendTimeoutMs, () =>
       this.changed(),
     );
+  }
+
+  get movesKeys(): boolean {
+    return this.settings.movesKeys;
+  }
+
+  get moveInDoubtMs(): number {
+    return this.settings.moveInDoubtMs;
   }
 
   get producerId(): string {
@@ -185,7 +194,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     this.isShut = true;
     this.closedBy ??= error;
     if (this.outbox !== undefined) this.sealAll();
-    this.link.removeMember(this);
+    this.reach.removeMember(this);
     this.cancelLinger?.();
     for (const route of this.routes.values()) {
       route.close();
@@ -200,9 +209,22 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   }
 
   up(connection: Connection): void {
-    this.bodyBytesMax = connection.limits.bodyBytes;
-    this.batchBytesMax = connection.limits.batchBytes;
+    const { bodyBytes, batchBytes } = connection.limits;
+    // A batch may go to any of them.
+    const { isSingle } = this.reach;
+    this.bodyBytesMax = isSingle ? bodyBytes : Math.min(bodyBytes, this.bodyBytesMax);
+    this.batchBytesMax = isSingle ? batchBytes : Math.min(batchBytes, this.batchBytesMax);
     this.resolveRoutes();
+  }
+
+  routeChanged(topic: string): void {
+    this.routes.get(topic)?.resolve();
+    this.changed();
+  }
+
+  routeMissing(topic: string, error: SluiceError): void {
+    const route = this.routes.get(topic);
+    if (route !== undefined) this.routeFailed(route, error);
   }
 
   /** Asks for the topics that this connection has not been asked for. */
@@ -211,8 +233,9 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     for (const route of this.routes.values()) route.resolve();
   }
 
-  down(): void {
-    for (const route of this.routes.values()) route.down();
+  down(_: SluiceError, link: Link): void {
+    for (const route of this.routes.values()) route.down(link);
+    this.changed();
   }
 
   progress(): void {
@@ -306,7 +329,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     const isKept = error.code === 'CLOSED' && this.outbox?.keeps(batch) === true;
     if (!isKept) this.outbox?.settled(batch);
     if (error.code === 'TOPIC_NOT_FOUND' || error.code === 'QUEUE_NOT_FOUND')
-      this.routes.get(batch.lane.topic)?.resolveAgain();
+      this.routes.get(batch.lane.topic)?.resolveAgain(batch.lane);
     // First: a flush that ends with this batch tells of it.
     if (batch.pushedCount > 0 && !isKept)
       this.pushFailures.add(batch.lane.topic, batch.pushedCount, error);
@@ -318,7 +341,18 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   }
 
   status(event: StatusEvent): void {
-    this.link.options.onStatus(event);
+    this.reach.options.onStatus(event);
+  }
+
+  heldBack(lane: ProducerLane): void {
+    this.reach.routeIsWrong(lane.topic);
+    this.routes.get(lane.topic)?.heldBack(lane);
+  }
+
+  moved(route: TopicRoute, from: Link, batches: readonly ProducerBatch[], inDoubt: number): void {
+    const messageCount = batches.reduce((sum, batch) => sum + batch.messageCount, 0);
+    const { topic } = route;
+    this.status({ type: 'moved', topic, server: from.server, messageCount, inDoubt: inDoubt > 0 });
   }
 
   /** Bytes counted for a batch that begins with a record of `size` bytes. */
@@ -381,10 +415,10 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     if (busy === this.isBusy) return;
     this.isBusy = busy;
     if (busy) {
-      this.link.work.begin();
+      this.reach.work.begin();
       this.deadlines.start();
     } else {
-      this.link.work.end();
+      this.reach.work.end();
       this.deadlines.stop();
     }
   }

@@ -42,6 +42,8 @@ export interface LaneOwner {
   /** Another instance has taken the producer id. */
   shutOut(error: SluiceError): void;
   status(event: StatusEvent): void;
+  /** It waits after a refusal: another broker may take what it has. */
+  heldBack(lane: ProducerLane): void;
 }
 
 export class ProducerLane {
@@ -68,6 +70,7 @@ export class ProducerLane {
   /** A batch was taken out that the broker may not have: its refusal of the next one says nothing about the broker. */
   private hasHole = false;
   private failures = 0;
+  private gaps = 0;
   private cancelRetry: CancelTimer | undefined;
 
   constructor(owner: LaneOwner, topic: string, queueId: number, epoch: number) {
@@ -87,6 +90,11 @@ export class ProducerLane {
     return this.batches.length === 0 && this.building === undefined;
   }
 
+  /** Is there a connection to its broker? */
+  get isUp(): boolean {
+    return this.connection !== undefined;
+  }
+
   /** Is it waiting after a refusal? */
   get isHeldBack(): boolean {
     return this.cancelRetry !== undefined;
@@ -101,6 +109,7 @@ export class ProducerLane {
     const { building } = this;
     if (building?.builder?.append(record, size, this.owner.batchBytes, nowMs) === true) {
       building.messageCount += 1;
+      if (hasKey(record)) building.hasKeys = true;
       return building;
     }
     this.seal();
@@ -120,6 +129,7 @@ export class ProducerLane {
     if (batch.builder?.append(record, size, Number.MAX_SAFE_INTEGER, nowMs) !== true)
       throw new SluiceError('INVARIANT', 'an empty batch does not take a record');
     batch.messageCount = 1;
+    batch.hasKeys = hasKey(record);
     this.building = batch;
     return batch;
   }
@@ -141,6 +151,35 @@ export class ProducerLane {
     // It may have reached the broker then: an answer "duplicate" is not the sign of a twin.
     batch.attempts = 1;
     this.batches.push(batch);
+  }
+
+  /**
+   * Takes batches out that may go to another broker.
+   *
+   * @param mayMove - decides about each
+   */
+  takeOut(mayMove: (batch: ProducerBatch) => boolean): readonly ProducerBatch[] {
+    const moving = this.batches.filter(mayMove);
+    if (moving.length === 0) return moving;
+    this.rewind(this.batches.findIndex(mayMove));
+    const staying = this.batches.filter((batch) => !moving.includes(batch));
+    this.batches.splice(0, this.batches.length, ...staying);
+    // Those behind it would be a gap; when they are, a new epoch follows (`gap`).
+    this.hasHole = true;
+    return moving;
+  }
+
+  /** Takes a batch from a lane of another broker, as its newest. */
+  takeOver(batch: ProducerBatch): void {
+    this.seal();
+    batch.lane = this;
+    batch.restamp(this.epoch, this.owner.runtime.crc32, this.nextSequence);
+    batch.attempts = 0;
+    batch.correlationId = 0;
+    batch.isRefused = false;
+    this.nextSequence += batch.messageCount;
+    this.batches.push(batch);
+    this.pump();
   }
 
   /** A connection can be used, and this is the topic's id there. */
@@ -171,6 +210,7 @@ export class ProducerLane {
       const batch = this.batches[this.sentCount] as ProducerBatch;
       if (!batch.released || batch.refusal !== undefined || !connection.hasRoom) return;
       this.sentCount += 1;
+      batch.isRefused = false;
       batch.send(connection, this.topicId, this.queueId);
     }
   }
@@ -192,8 +232,15 @@ export class ProducerLane {
     this.sentCount -= 1;
     this.established = true;
     this.failures = 0;
-    const prefix = this.connection?.messageIdPrefix ?? '';
-    this.owner.stored(batch, new BatchReceipt(this.topic, entry, prefix));
+    this.gaps = 0;
+    const { connection } = this;
+    const receipt = new BatchReceipt(
+      this.topic,
+      entry,
+      connection?.messageIdPrefix ?? '',
+      connection?.brokerName ?? '',
+    );
+    this.owner.stored(batch, receipt);
     if (index === 0) this.dropRefused();
   }
 
@@ -205,6 +252,7 @@ export class ProducerLane {
       return;
     }
     this.rewind(index);
+    batch.isRefused = error.stored === false;
     if (error.code === 'SEQUENCE_GAP') this.gap(index, error);
     else if (error.retryable) this.holdBack(error);
     else {
@@ -259,8 +307,8 @@ export class ProducerLane {
       // Nothing was dropped: the broker lost data, or is another one.
       this.owner.status({ type: 'sequence-lost', topic, queueId, error });
     }
-    this.failures += 1;
-    if (this.failures > GAPS_MAX) this.failAll(error);
+    this.gaps += 1;
+    if (this.gaps > GAPS_MAX) this.failAll(error);
     else this.bumpEpoch();
   }
 
@@ -275,6 +323,8 @@ export class ProducerLane {
     });
     const { topic, queueId } = this;
     this.owner.status({ type: 'held-back', topic, queueId, delayMs, error });
+    // Once may be a moment's full ring.
+    if (this.failures > 1) this.owner.heldBack(this);
   }
 
   /** A batch that was refused for good is dropped once it is the first: all before it are answered. */
@@ -304,4 +354,8 @@ export class ProducerLane {
     }
     this.pump();
   }
+}
+
+function hasKey({ key }: RecordInput): boolean {
+  return key !== undefined && key !== '';
 }

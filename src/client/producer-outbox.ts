@@ -33,7 +33,7 @@ export class ProducerOutbox {
   /** Opens the outbox and takes up what is in it. Never rejects: a broken outbox closes the producer. */
   async open(): Promise<void> {
     const { core } = this;
-    core.link.work.begin();
+    core.reach.work.begin();
     try {
       const state = await this.outbox.open(core.settings.producerId);
       // Closed meanwhile: what is kept stays for the next life.
@@ -56,7 +56,7 @@ export class ProducerOutbox {
       this.failed(cause);
       core.shut(cause);
     } finally {
-      core.link.work.end();
+      core.reach.work.end();
     }
   }
 

@@ -13,6 +13,8 @@ export type ProducerSettings = {
   readonly maxInFlight: number;
   readonly bufferBytes: number;
   readonly sendTimeoutMs: number;
+  readonly movesKeys: boolean;
+  readonly moveInDoubtMs: number;
   producerId: string;
   producerEpoch: number;
   readonly onReceipt: ((receipt: BatchReceipt) => void) | undefined;
@@ -24,6 +26,7 @@ const BATCH_BYTES_DEFAULT = 16_384;
 const BATCH_BYTES_MIN = 1024;
 const BUFFER_BYTES_DEFAULT: number = 32 * MIB;
 const SEND_TIMEOUT_MS_DEFAULT = 30_000;
+const MOVE_IN_DOUBT_MS_DEFAULT = 5000;
 
 /** @throws INVALID_ARGUMENT */
 export function producerSettings(
@@ -69,11 +72,26 @@ export function producerSettings(
       0,
       0x7fff_ffff,
     ),
+    movesKeys: movesKeys(options.keyOrder),
+    moveInDoubtMs: range(
+      'moveInDoubtMs',
+      options.moveInDoubtMs ?? MOVE_IN_DOUBT_MS_DEFAULT,
+      0,
+      Number.POSITIVE_INFINITY,
+    ),
     producerId,
     producerEpoch: range('producerEpoch', options.producerEpoch ?? epochDefault, 0, 0xffff_ffff),
     onReceipt: options.onReceipt,
     onFailure: options.onFailure,
   };
+}
+
+function movesKeys(keyOrder: unknown): boolean {
+  checkArgument(
+    keyOrder === undefined || keyOrder === 'kept' || keyOrder === 'available',
+    `keyOrder is ${JSON.stringify(keyOrder)}; 'kept' and 'available' are allowed`,
+  );
+  return keyOrder === 'available';
 }
 
 /** @throws INVALID_ARGUMENT */

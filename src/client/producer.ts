@@ -204,7 +204,7 @@ export class Producer implements AsyncDisposable {
     const closed = new SluiceError('CLOSED', 'the producer is closed');
     core.stop(closed);
     // What an outbox keeps is sent in the next life of the page; nobody needs to wait for it.
-    const isKept = core.outbox !== undefined && core.link.connection === undefined;
+    const isKept = core.outbox !== undefined && !core.reach.isConnected;
     try {
       await this.flush({ timeoutMs: isKept ? 0 : timeoutMs });
     } catch (error) {

@@ -14,6 +14,8 @@ export class BatchReceipt {
   /** Offset of the first message; -1 for a duplicate too old for the broker to know. */
   readonly queueOffset: number;
   readonly messageCount: number;
+  /** Name of the broker that stored it. */
+  readonly broker: string;
   /** What the acknowledgement is worth. */
   readonly durability: Durability;
   /** It had been stored before: an earlier answer was lost, nothing is stored twice. */
@@ -23,8 +25,14 @@ export class BatchReceipt {
   readonly #position: number;
 
   /** @internal */
-  constructor(topic: string, entry: Readonly<ReceiptEntry>, messageIdPrefix: string) {
+  constructor(
+    topic: string,
+    entry: Readonly<ReceiptEntry>,
+    messageIdPrefix: string,
+    broker: string,
+  ) {
     this.topic = topic;
+    this.broker = broker;
     this.queueId = entry.queueId;
     this.queueOffset = entry.baseQueueOffset;
     this.messageCount = entry.recordCount;
@@ -65,6 +73,11 @@ export class Receipt {
   /** Topic that the message was sent to. */
   get topic(): string {
     return this.#batch.topic;
+  }
+
+  /** Name of the broker that stored it. */
+  get broker(): string {
+    return this.#batch.broker;
   }
 
   /** Queue of the topic that holds it. */

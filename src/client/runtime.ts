@@ -8,6 +8,17 @@ import { type Prng, systemPrng } from '../base/prng.ts';
 import type { Crc32 } from '../protocol/batch/batch-builder.ts';
 import { type OpenSocket, openPlatformSocket } from './socket.ts';
 
+export type HttpGet = (
+  url: string,
+  timeoutMs: number,
+) => Promise<{ readonly status: number; readonly text: string }>;
+
+const httpGet: HttpGet = async (url, timeoutMs) => {
+  const signal = AbortSignal.timeout(timeoutMs);
+  const response = await fetch(url, { signal, redirect: 'error' });
+  return { status: response.status, text: await response.text() };
+};
+
 export type ClientRuntime = {
   readonly clock: Clock;
   /** Jitter only. */
@@ -16,6 +27,8 @@ export type ClientRuntime = {
   readonly startTimer: (delayMs: number, action: () => void) => CancelTimer;
   readonly openSocket: OpenSocket;
   readonly crc32: Crc32;
+  /** A GET over HTTP. Rejects when there is no answer in time. */
+  readonly httpGet: HttpGet;
   /** A new id that nobody else has: 32 hex digits. */
   readonly newId: () => string;
   /** True: the process must live on, because somebody waits for the client. No effect in browsers. */
@@ -35,6 +48,7 @@ export function platformRuntime(): ClientRuntime {
     prng: systemPrng(),
     startTimer,
     openSocket: openPlatformSocket,
+    httpGet,
     crc32: (bytes, start, end) => crc32(bytes, start, end),
     newId: randomId,
     keepAlive: () => {},

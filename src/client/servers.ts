@@ -42,6 +42,29 @@ function webSocketUrl(server: unknown): string {
   return url.href;
 }
 
+/**
+ * The addresses of a broker that fit how the client came in, as URLs: loopback ones for who reached the NameServer that way,
+ * the others for everybody else, and for nobody the loopback of another machine while there is a choice.
+ *
+ * @param addresses - `host:port`
+ * @param nameServer - URL of the NameServer that gave them
+ */
+export function reachableAddresses(
+  addresses: readonly string[],
+  nameServer: string,
+): readonly string[] {
+  const { protocol, hostname } = new URL(nameServer);
+  const scheme = protocol === 'https:' ? 'wss' : 'ws';
+  const near = addresses.filter((address) => isLoopback(new URL(`ws://${address}`).hostname));
+  const far = addresses.filter((address) => !near.includes(address));
+  const fitting = isLoopback(hostname) ? [...near, ...far] : far.length > 0 ? far : near;
+  return fitting.map((address) => `${scheme}://${address}`);
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
 /** The base URL for HTTP on the same port as a WebSocket URL, without a slash at its end. */
 export function httpUrlOf(webSocketUrl: string): string {
   const url = new URL(webSocketUrl);

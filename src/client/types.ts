@@ -40,6 +40,16 @@ export type StatusEvent =
       readonly queueId: number;
       readonly error: SluiceError;
     }
+  /** Messages went from a broker that is away or refuses to others; in doubt: their broker may have stored them, too. */
+  | {
+      readonly type: 'moved';
+      readonly topic: string;
+      readonly server: string;
+      readonly messageCount: number;
+      readonly inDoubt: boolean;
+    }
+  /** No NameServer gives a route; what is known goes on to be used. */
+  | { readonly type: 'route-failed'; readonly error: SluiceError }
   /** Acks, nacks or extensions that were refused and that nobody waited for. */
   | { readonly type: 'settle-failed'; readonly topic: string; readonly error: SluiceError }
   /** A delivered batch whose checksum or form is wrong; it was given back. */
@@ -61,8 +71,12 @@ export type StatusEvent =
 
 /** Which brokers to connect to, and how patiently. */
 export type ConnectOptions = {
-  /** Addresses of brokers, tried in turn: `ws://host:8880`, `wss://…`, or `host:8880`. */
-  readonly servers: string | readonly string[];
+  /** Addresses of one broker, tried in turn: `ws://host:8880`, `wss://…`, or `host:8880`. Either these or `nameServers`. */
+  readonly servers?: string | readonly string[] | undefined;
+  /** Addresses of NameServers, any of which knows the brokers of the cluster: `host:9876`, `http(s)://…`. */
+  readonly nameServers?: string | readonly string[] | undefined;
+  /** Milliseconds between two looks at the routes; default 30,000. After an error they are looked at at once. */
+  readonly routeRefreshMs?: number | undefined;
   /** The broker's `authToken`. */
   readonly token?: string | undefined;
   /** Name of this client, shown to operators. */
@@ -118,6 +132,16 @@ export type ProducerOptions = {
    * seconds since 1970 for an id of yours, so that a restarted process does not take up its old sequences.
    */
   readonly producerEpoch?: number | undefined;
+  /**
+   * In a cluster, while the broker of a key's queue is away: `kept` (default) waits for it, because only its queue keeps the
+   * order of the key; `available` sends to another broker, and the key's messages may be consumed in another order.
+   */
+  readonly keyOrder?: 'kept' | 'available' | undefined;
+  /**
+   * In a cluster: milliseconds after which messages that were sent and not answered when their broker went away are sent to
+   * another one; default 5000. If the first has them, they are stored twice. Infinity: they wait for their broker.
+   */
+  readonly moveInDoubtMs?: number | undefined;
   /** Keeps what is not acknowledged over reloads of the page: `indexedDbOutbox(…)`. */
   readonly outbox?: Outbox | undefined;
   /** Told of every stored batch, whichever way its messages came; must not throw. */
@@ -173,6 +197,8 @@ export type NackOptions = {
 export type FetchOptions = {
   readonly topic: string;
   readonly queueId: number;
+  /** Name of the broker whose queue it is; needed where several have the topic. */
+  readonly broker?: string | undefined;
   /** First message wanted. */
   readonly offset: number;
   /** Messages at most; default 32. */

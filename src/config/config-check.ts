@@ -178,10 +178,17 @@ const TOKEN_FILE_BYTES_MAX = 4096;
 
 function withTokens(config: BrokerConfig): BrokerConfig {
   const { authToken, authTokenFile, haToken, haTokenFile } = config;
+  const { registrationToken, registrationTokenFile } = config;
   return {
     ...config,
     authToken: secretOf('authToken', authToken, authTokenFile, SETTINGS),
     haToken: secretOf('haToken', haToken, haTokenFile, SETTINGS),
+    registrationToken: secretOf(
+      'registrationToken',
+      registrationToken,
+      registrationTokenFile,
+      SETTINGS,
+    ),
   };
 }
 

@@ -13,6 +13,7 @@ import {
   TOPIC_QUEUES_MAX,
 } from '../base/limits.ts';
 import { KIB, MIB } from '../base/units.ts';
+import { REGISTRATION_SETTINGS } from './registration-settings.ts';
 import { REPLICATION_SETTINGS } from './replication-settings.ts';
 import { optional, type Setting, secret, setting } from './setting.ts';
 import {
@@ -79,6 +80,10 @@ export type BrokerConfig = {
   readonly namesrvAddr: string | undefined;
   readonly brokerIP1: string | undefined;
   readonly brokerIP2: string | undefined;
+  readonly registerNameServerPeriod: number;
+  readonly namesrvPort: number | undefined;
+  readonly registrationToken: string | undefined;
+  readonly registrationTokenFile: string | undefined;
 };
 
 /** Name of a setting. */
@@ -316,6 +321,7 @@ export const SETTINGS: SettingTable = {
     'Number of this broker among those of its name: 0 is the master, every slave has another.',
   ),
   ...REPLICATION_SETTINGS,
+  ...REGISTRATION_SETTINGS,
 };
 
 /** All names, in the order of the document. */

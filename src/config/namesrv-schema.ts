@@ -26,6 +26,8 @@ export type NamesrvConfig = {
   readonly serverChannelMaxIdleTimeSeconds: number;
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
+  readonly allowedOrigins: readonly string[];
+  readonly allowedHosts: readonly string[];
   readonly orderMessageEnable: boolean;
   readonly returnOrderTopicConfigToBroker: boolean;
   readonly enableAllTopicList: boolean;
@@ -125,6 +127,12 @@ export const NAMESRV_SETTINGS: {
     10_000,
     'Connections from one address; more are closed at once.',
   ),
+  allowedOrigins: { ...SETTINGS.allowedOrigins, section: 'NameServer' },
+  allowedHosts: {
+    ...SETTINGS.allowedHosts,
+    section: 'NameServer',
+    defaultText: 'bindAddress, localhost and loopback addresses, with listenPort',
+  },
   orderMessageEnable: setting(
     'NameServer',
     boolean(),

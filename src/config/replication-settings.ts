@@ -33,7 +33,7 @@ export const REPLICATION_SETTINGS: {
     'Replication',
     choice(['ASYNC_MASTER', 'SYNC_MASTER', 'SLAVE']),
     'ASYNC_MASTER; named, it also switches replication on',
-    'ASYNC_MASTER acknowledges alone, SYNC_MASTER when slaves have the message too, SLAVE follows a master. Without this setting, haListenPort, haMasterAddress and namesrvAddr the broker has no replication.',
+    'ASYNC_MASTER acknowledges alone, SYNC_MASTER when slaves have the message too, SLAVE follows a master. Without this setting, haListenPort and haMasterAddress the broker has no replication.',
   ),
   haListenPort: optional(
     'Replication',
@@ -91,18 +91,18 @@ export const REPLICATION_SETTINGS: {
       /^[^\s:;]+:\d{1,5}(;[^\s:;]+:\d{1,5})*;?$/.test(value),
     ),
     'none',
-    'NameServers of the cluster.',
+    'NameServers of the cluster: the broker registers with each of them, and clients find it there.',
   ),
   brokerIP1: optional(
     'Replication',
     address,
-    'listenAddress',
+    'listenAddress; where that is 0.0.0.0 or ::, the first address of this machine that others reach',
     'Address by which clients are told to find this broker.',
   ),
   brokerIP2: optional(
     'Replication',
     address,
     '127.0.0.1',
-    'Address by which slaves are told to find the HA port, which listens on all addresses with haToken and else on 127.0.0.1.',
+    'Address by which slaves are told to find the HA port, which listens on all addresses with haToken and else on 127.0.0.1; clients are told of it as a second address.',
   ),
 };

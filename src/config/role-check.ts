@@ -4,10 +4,8 @@ import { isLoopback, splitHostAndPort } from './text-kinds.ts';
 
 /** Does this broker have an HA port or a master? Without it is a broker of one, with nothing more in its memory. */
 export function hasReplication(config: BrokerConfig): boolean {
-  const { brokerRole, haListenPort, haMasterAddress, namesrvAddr } = config;
-  return [brokerRole, haListenPort, haMasterAddress, namesrvAddr].some(
-    (value) => value !== undefined,
-  );
+  const { brokerRole, haListenPort, haMasterAddress } = config;
+  return [brokerRole, haListenPort, haMasterAddress].some((value) => value !== undefined);
 }
 
 /** Settings of the role that are fine one by one and not together. */

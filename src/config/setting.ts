@@ -11,6 +11,7 @@ export type SettingSection =
   | 'Access'
   | 'Identity and logs'
   | 'Replication'
+  | 'Registration'
   | 'NameServer';
 
 /** One setting: its kind, what it is for, its default. */

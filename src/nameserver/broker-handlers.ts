@@ -19,7 +19,7 @@ import {
   readName,
   sameDataVersion,
 } from '../protocol/remoting/topic-config-codec.ts';
-import type { LiveBroker } from './broker-table.ts';
+import type { FurtherFacts, LiveBroker } from './broker-table.ts';
 import { NO_EPOCH } from './epoch-fence.ts';
 import { ORDER_TOPIC_NAMESPACE } from './kv-config.ts';
 import type { NameServerAnswer, NameServerCore, NameServerRequest } from './nameserver-core.ts';
@@ -28,6 +28,9 @@ import type { RegisterOutcome, Registration } from './route-table.ts';
 /** Field of a registration that carries the epoch of the master's reign; RocketMQ has it in its heartbeat. */
 const EPOCH_FIELD = 'epoch';
 const EPOCH_MAX = 0x7fff_ffff;
+const WEB_SOCKET_ADDRS_MAX = 8;
+const WEB_SOCKET_ADDRS_LENGTH_MAX: number = WEB_SOCKET_ADDRS_MAX * REGISTERED_NAME_MAX;
+const ROLE_LENGTH_MAX = 32;
 const TIMEOUT_MS_MIN = 1000;
 const TIMEOUT_MS_MAX = 3_600_000;
 /** No comma, quote or brace: the Go client takes a list of addresses apart by hand. */
@@ -55,6 +58,21 @@ function addressIn(text: string, field: string): string {
   throw new SluiceError('INVALID_ARGUMENT', what);
 }
 
+function furtherIn(fields: CommandFieldReader): FurtherFacts {
+  const addresses = fields.optionalText('webSocketAddrs', WEB_SOCKET_ADDRS_LENGTH_MAX) ?? '';
+  const list = addresses === '' ? [] : addresses.split(',');
+  const role = fields.optionalText('role', ROLE_LENGTH_MAX);
+  if (list.length > WEB_SOCKET_ADDRS_MAX || (role !== undefined && !/^[A-Z_]+$/.test(role))) {
+    const what = `at most ${WEB_SOCKET_ADDRS_MAX} webSocketAddrs are allowed, and a role of capital letters`;
+    throw new SluiceError('INVALID_ARGUMENT', what);
+  }
+  return {
+    webSocketAddrs: list.map((address) => addressIn(address, 'webSocketAddrs')),
+    role,
+    position: fields.optionalInteger('position', 0, Number.MAX_SAFE_INTEGER),
+  };
+}
+
 function registrationIn(core: NameServerCore, request: NameServerRequest): Registration {
   const { command, connectionId } = request;
   const fields = fieldsOf(request);
@@ -77,6 +95,7 @@ function registrationIn(core: NameServerCore, request: NameServerRequest): Regis
       core.options.brokerTimeoutMs,
     enableActingMaster: fields.optionalBoolean('enableActingMaster'),
     zoneName: fields.optionalText('__ZONE_NAME', REGISTERED_NAME_MAX),
+    further: furtherIn(fields),
     connectionId,
     ...body.value,
   };
@@ -88,7 +107,12 @@ export function registerBroker(core: NameServerCore, request: NameServerRequest)
   const { brokerName, brokerAddr, brokerId, clusterName, epoch } = registration;
   const { switches, log } = core.options;
   const isNew = core.routes.brokers.broker(brokerAddr) === undefined;
-  const outcome = core.routes.register(registration, switches.deleteTopicWithBrokerRegistration);
+  // SluiceMQ's brokers always name all of their topics.
+  const isWhole = registration.further.webSocketAddrs.length > 0;
+  const outcome = core.routes.register(
+    registration,
+    isWhole || switches.deleteTopicWithBrokerRegistration,
+  );
   const facts = { clusterName, brokerName, brokerId, brokerAddr, epoch };
   if (outcome !== 'registered') {
     core.counters.registrationsRefused += 1;

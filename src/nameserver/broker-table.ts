@@ -10,6 +10,22 @@ import type { Clock } from '../base/clock.ts';
 import { type BrokerData, MASTER_ID } from '../protocol/remoting/route-codec.ts';
 import type { DataVersion } from '../protocol/remoting/topic-config-codec.ts';
 
+/** What a broker may say beside RocketMQ's fields. */
+export type FurtherFacts = {
+  /** `host:port` of WebSocket and HTTP, the best first; empty for a broker of RocketMQ. */
+  readonly webSocketAddrs: readonly string[];
+  /** ASYNC_MASTER, SYNC_MASTER or SLAVE. */
+  readonly role: string | undefined;
+  /** Bytes of log that it has, of all shards together. */
+  readonly position: number | undefined;
+};
+
+export const NOTHING_FURTHER: FurtherFacts = {
+  webSocketAddrs: [],
+  role: undefined,
+  position: undefined,
+};
+
 /** One broker process as it registered. */
 export type LiveBroker = {
   readonly clusterName: string;
@@ -19,6 +35,8 @@ export type LiveBroker = {
   readonly haServerAddr: string;
   readonly epoch: number;
   readonly filterServers: readonly string[];
+  /** What only SluiceMQ's brokers say of themselves. */
+  readonly further: FurtherFacts;
   /** Undefined while its whole topic table was not seen. */
   dataVersion: DataVersion | undefined;
   /** The connection that it registered on: closed, the broker is gone. */

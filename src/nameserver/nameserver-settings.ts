@@ -31,7 +31,14 @@ const FIXED_NAMES: readonly string[] = [
   ...['bindAddress', 'brokerTimeoutMs', 'scanNotActiveBrokerInterval', 'connectionsMax'],
   ...['serverChannelMaxIdleTimeSeconds', 'connectionsPerAddressMax', 'needWaitForService'],
   ...['waitSecondsForService', 'insecureIUnderstand', 'registrationToken', 'accessKey'],
-  ...['registrationTokenFile', 'secretKey', 'secretKeyFile', 'logLevel'],
+  ...[
+    'registrationTokenFile',
+    'allowedOrigins',
+    'allowedHosts',
+    'secretKey',
+    'secretKeyFile',
+    'logLevel',
+  ],
 ];
 
 /** What became of an update. */

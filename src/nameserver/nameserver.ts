@@ -22,6 +22,8 @@ import {
 } from '../protocol/remoting/frame-layout.ts';
 import { RESPONSE_CODES } from '../protocol/remoting/response-codes.ts';
 import { FRAME_OVERSIZED, FRAME_REFUSED, type FrameRule } from '../transport/frame-cutter.ts';
+import { HttpGuest } from '../transport/http-guest.ts';
+import { OriginPolicy } from '../transport/origin-policy.ts';
 import type { TcpConnection, TcpHandler, TcpListener } from '../transport/tcp.ts';
 import { openTcpListener } from '../transport/tcp-open.ts';
 import {
@@ -29,6 +31,7 @@ import {
   NameServerCore,
   type NameServerCounters,
 } from './nameserver-core.ts';
+import { NameServerHttp } from './nameserver-http.ts';
 import { DEFAULT_SWITCHES, type NameServerSwitches } from './nameserver-settings.ts';
 import { RegistrationGuard } from './registration-guard.ts';
 
@@ -56,6 +59,10 @@ export type NameServerOptions = {
   /** Milliseconds after the start in which routes are refused; default 0. */
   readonly waitForServiceMs?: number;
   readonly switches?: Partial<NameServerSwitches>;
+  /** Web pages that may ask over HTTP, by exact origin, beside those of the host itself and of localhost. */
+  readonly allowedOrigins?: readonly string[];
+  /** Values of the Host header that are answered, beside `host`, localhost and loopback addresses. */
+  readonly allowedHosts?: readonly string[];
   /** Where it reports changes of state; default: nowhere. */
   readonly log?: Logger;
 };
@@ -96,6 +103,9 @@ const REMOTING_RULE: FrameRule = {
   },
 };
 
+/** Milliseconds until a request of HTTP must be there. */
+const HTTP_REQUEST_TIMEOUT_MS = 10_000;
+
 const DEFAULTS = {
   host: '127.0.0.1',
   port: 0,
@@ -114,6 +124,7 @@ class RunningNameServer implements NameServer, TcpHandler {
   /** One for all connections: a command is handled before the next frame is looked at. */
   private readonly command: CommandView = new CommandView();
   private listener: TcpListener | undefined = undefined;
+  private guest: HttpGuest | undefined = undefined;
   private cancelScan: CancelTimer = () => {};
   private closing: Promise<void> | undefined = undefined;
 
@@ -124,17 +135,37 @@ class RunningNameServer implements NameServer, TcpHandler {
 
   async start(options: NameServerOptions): Promise<void> {
     const given = { ...DEFAULTS, ...options };
+    const { connectionsMax, connectionsPerAddressMax } = given;
+    const http = new NameServerHttp({
+      core: this.core,
+      origins: new OriginPolicy(given.allowedOrigins ?? [], [
+        ...(given.allowedHosts ?? []),
+        given.host,
+      ]),
+      statistics: () => this.statistics(),
+    });
+    const guest = new HttpGuest({
+      http: (request) => http.handle(request),
+      limits: {
+        connectionsMax,
+        connectionsPerAddressMax,
+        httpBodyBytesMax: 0,
+        requestTimeoutMs: HTTP_REQUEST_TIMEOUT_MS,
+      },
+    });
+    this.guest = guest;
     this.listener = await openTcpListener({
       host: given.host,
       port: given.port,
       rule: REMOTING_RULE,
       handler: this,
+      onHttp: (socket) => guest.take(socket),
       limits: {
         idleTimeoutMs: given.idleTimeoutMs,
         partialBytesMax: TCP_PARTIAL_BYTES_MAX,
         sendBufferBytesMax: TCP_SEND_BUFFER_BYTES_MAX,
-        connectionsMax: given.connectionsMax,
-        connectionsPerAddressMax: given.connectionsPerAddressMax,
+        connectionsMax,
+        connectionsPerAddressMax,
       },
     });
     this.cancelScan = startInterval(given.scanIntervalMs, () => this.core.scan());
@@ -170,7 +201,7 @@ class RunningNameServer implements NameServer, TcpHandler {
 
   private async stop(): Promise<void> {
     this.cancelScan();
-    await this.listener?.close();
+    await Promise.all([this.listener?.close(), this.guest?.close()]);
     this.log.info('closed', this.statistics());
   }
 

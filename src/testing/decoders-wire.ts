@@ -2,7 +2,6 @@
 
 import { bearerToken } from '../acceptor/auth-guard.ts';
 import { parseToken } from '../acceptor/delivery-token.ts';
-import { OriginPolicy } from '../acceptor/origin-policy.ts';
 import { crc32 } from '../base/crc32-native.ts';
 import type { SluiceError } from '../base/errors.ts';
 import { checkGroupName, checkTopicName } from '../base/names.ts';
@@ -20,6 +19,7 @@ import { checkRequest, type DecodedRequest, decodeJsonFrame } from '../protocol/
 import { messageFieldsJson } from '../protocol/web/message-codec.ts';
 import * as settle from '../protocol/web/settle-codec.ts';
 import { contentLengthOf } from '../transport/http-head.ts';
+import { OriginPolicy } from '../transport/origin-policy.ts';
 import {
   bytesDecoder,
   type Decoder,

@@ -31,7 +31,10 @@ export type LogLine = Readonly<Record<string, unknown>>;
 export type Ended = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
 
 export type BrokerProcessOptions = {
-  readonly dataDir: string;
+  /** Default `up`: a broker. */
+  readonly role?: 'up' | 'namesrv';
+  /** Of a broker. */
+  readonly dataDir?: string;
   /** 0: a free one. A test that restarts on the same port takes `restartPort()`. */
   readonly port?: number;
   /** Settings of docs/CONFIG.md by their names. */
@@ -75,8 +78,9 @@ export class BrokerProcess {
     const { wrapper = [], hasHooks = false } = options;
     const node = hasHooks ? ['--expose-gc', '--import', HOOKS] : [];
     const [command = process.execPath, ...words] = [
-      ...[...wrapper, process.execPath, ...node, MAIN, 'up', '--json'],
-      ...['--data', options.dataDir, '--port', String(options.port ?? 0)],
+      ...[...wrapper, process.execPath, ...node, MAIN, options.role ?? 'up', '--json'],
+      ...(options.dataDir === undefined ? [] : ['--data', options.dataDir]),
+      ...['--port', String(options.port ?? 0)],
       ...Object.entries(options.settings ?? {}).flatMap(([name, value]) => [
         flagNameOf(name),
         String(value),
@@ -142,6 +146,11 @@ export class BrokerProcess {
 
   get http(): string {
     return String(this.ready['http']);
+  }
+
+  /** `host:port` of a NameServer. */
+  get namesrv(): string {
+    return String(this.ready['namesrv']);
   }
 
   /** Of the broker itself, not of a wrapper. */

@@ -236,7 +236,7 @@ export class FakeConnection {
           answer({
             op: 'welcome',
             version: 1,
-            broker: { name: 'fake', address: '127.0.0.1', port: broker.port },
+            broker: { name: broker.name, address: '127.0.0.1', port: broker.port },
             limits: broker.limits,
             authenticated: broker.token !== undefined,
           });

@@ -65,6 +65,7 @@ export class FakeBroker {
   /** Reads and answers nothing, as behind a dead network. */
   isSilent = false;
   token: string | undefined;
+  name = 'fake';
   queueCount = 4;
   /** Delivers batches with a flipped bit. */
   isCorrupting = false;
@@ -92,7 +93,7 @@ export class FakeBroker {
       response.end(
         JSON.stringify(
           response.statusCode === 200
-            ? { name: 'fake' }
+            ? { name: this.name }
             : { error: new SluiceError(code, `nothing at ${request.url}`).toBody() },
         ),
       );

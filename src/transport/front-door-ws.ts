@@ -2,19 +2,15 @@
  * The front door on `ws` and node:http, which run everywhere. All of it runs on the event-loop thread that opened it.
  */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { startTimer } from '../base/clock.ts';
 import { ConnectionCensus } from './connection-census.ts';
 import { ConnectionWatch } from './connection-watch.ts';
 import { noStatistics } from './front-door-options.ts';
-import {
-  HEADER_BYTES_MAX,
-  isWebSocketUpgrade,
-  refuseConnection,
-  refuseUpgrade,
-} from './http-refusal.ts';
+import { isWebSocketUpgrade, refuseConnection, refuseUpgrade } from './http-refusal.ts';
+import { createHttpServer } from './http-server.ts';
 import { listenError } from './listen-error.ts';
 import type {
   FrontDoor,
@@ -26,8 +22,6 @@ import { WsConnection, type WsConnectionContext } from './ws-connection.ts';
 import { FrameScratch } from './ws-frame-writer.ts';
 import { readHead, WsHttp } from './ws-http.ts';
 
-/** Milliseconds that a connection may be idle between two requests. The same as uWebSockets.js has. */
-const KEEP_ALIVE_MS = 10_000;
 /** Fragments of one message. Each costs a hundred bytes beside its own. */
 const FRAGMENTS_MAX = 256;
 /** Pieces in which the frames of one message may arrive from the socket; most are some KiB long. */
@@ -154,18 +148,6 @@ class WsFrontDoor implements FrontDoor {
     socket.unshift(Buffer.concat([Buffer.from(`${head}\r\n`, 'latin1'), firstBytes]));
     this.server.emit('connection', socket);
   }
-}
-
-function createHttpServer(limits: FrontDoorLimits): Server {
-  const { requestTimeoutMs } = limits;
-  return createServer({
-    maxHeaderSize: HEADER_BYTES_MAX,
-    requestTimeout: requestTimeoutMs,
-    headersTimeout: requestTimeoutMs,
-    connectionsCheckingInterval: Math.min(500, Math.max(10, requestTimeoutMs >> 3)),
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    noDelay: true,
-  });
 }
 
 function createWebSocketServer(limits: FrontDoorLimits): WebSocketServer {

@@ -55,7 +55,9 @@ export function refuseSlowRequest(requestTimeoutMs: number): HttpResponse {
 /** Why a request is not read further than its head, or undefined. */
 export function refuseRequest(
   head: RequestHead,
-  options: FrontDoorOptions,
+  options: Pick<FrontDoorOptions, 'admitBody'> & {
+    readonly limits: Pick<FrontDoorOptions['limits'], 'httpBodyBytesMax'>;
+  },
 ): HttpResponse | undefined {
   const refused = refuseHead(head, options.limits.httpBodyBytesMax);
   const bodyBytes = contentLengthOf(head);

@@ -21,6 +21,7 @@ export type TcpContext = {
   readonly budget: PartialBudget;
   readonly sendBufferBytesMax: number;
   readonly statistics: TcpStatistics;
+  readonly onHttp?: ((socket: Socket) => void) | undefined;
   /** The connection is gone; called before the handler hears of it. */
   readonly ended: (connection: NodeTcpConnection) => void;
 };
@@ -41,6 +42,14 @@ export class NodeTcpConnection implements TcpConnection {
   private isPausedByUser = false;
   private isPausedByBuffer = false;
   private cancelEnd: CancelTimer | undefined = undefined;
+  private hasBegun = false;
+  private readonly listeners: readonly (readonly [string, (chunk: Uint8Array) => void])[] = [
+    ['data', (chunk) => this.take(chunk)],
+    ['drain', () => this.drained()],
+    ['end', () => this.end('peer')],
+    ['error', () => this.close('broken')],
+    ['close', () => this.finish()],
+  ];
   private readonly onFrame = (frame: Uint8Array): boolean => {
     this.isActive = true;
     this.context.handler.frame(this, frame);
@@ -57,11 +66,7 @@ export class NodeTcpConnection implements TcpConnection {
     this.localAddress = addressOfText(socket.localAddress);
     this.localPort = socket.localPort ?? 0;
     socket.setNoDelay(true);
-    socket.on('data', (chunk: Uint8Array) => this.take(chunk));
-    socket.on('drain', () => this.drained());
-    socket.on('end', () => this.end('peer'));
-    socket.on('error', () => this.close('broken'));
-    socket.on('close', () => this.finish());
+    for (const [event, listener] of this.listeners) socket.on(event, listener);
   }
 
   get isClosed(): boolean {
@@ -122,6 +127,13 @@ export class NodeTcpConnection implements TcpConnection {
 
   private take(chunk: Uint8Array): void {
     if (this.isClosed) return;
+    if (!this.hasBegun) {
+      this.hasBegun = true;
+      if (this.context.onHttp !== undefined && isLetter(chunk[0])) {
+        this.handOver(chunk, this.context.onHttp);
+        return;
+      }
+    }
     this.socket.cork();
     try {
       const verdict = this.cutter.push(chunk, this.onFrame);
@@ -135,6 +147,18 @@ export class NodeTcpConnection implements TcpConnection {
     } finally {
       this.socket.uncork();
     }
+  }
+
+  /** To its owner and its handler the connection is over. */
+  private handOver(chunk: Uint8Array, onHttp: (socket: Socket) => void): void {
+    const { socket } = this;
+    for (const [event, listener] of this.listeners) socket.off(event, listener);
+    this.reason = 'http';
+    this.finish();
+    socket.pause();
+    socket.unshift(chunk);
+    onHttp(socket);
+    socket.resume();
   }
 
   private drained(): void {
@@ -153,4 +177,8 @@ export class NodeTcpConnection implements TcpConnection {
     this.context.ended(this);
     this.context.handler.closed(this, this.reason);
   }
+}
+
+function isLetter(byte: number | undefined): boolean {
+  return byte !== undefined && (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7a;
 }

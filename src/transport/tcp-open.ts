@@ -54,7 +54,7 @@ class NodeTcpListener implements TcpListener {
 
   constructor(options: TcpListenerOptions) {
     this.options = options;
-    const { limits, rule, handler } = options;
+    const { limits, rule, handler, onHttp } = options;
     this.census = new ConnectionCensus(limits);
     this.watch = new TcpWatch(limits.idleTimeoutMs, this.statistics);
     this.context = {
@@ -63,6 +63,7 @@ class NodeTcpListener implements TcpListener {
       budget: new PartialBudget(limits.partialBytesMax),
       sendBufferBytesMax: limits.sendBufferBytesMax,
       statistics: this.statistics,
+      onHttp,
       ended: (connection) => this.forget(connection),
     };
     // With allowHalfOpen what waits is still sent to a peer that has closed its side.

@@ -2,12 +2,13 @@
  * Plain TCP as the roles see it that speak a binary protocol of frames: remoting, replication, NameServer. All calls and
  * callbacks are on the event-loop thread that listens or connects.
  */
+import type { Socket } from 'node:net';
 import type { FrameRule } from './frame-cutter.ts';
 
 /**
  * Why a connection ended. `peer`: the other side closed it; `broken`: the system gave up; `idle`: silence; `bad-frame`,
  * `frame-too-large`, `partial-bytes`: what came is no frame, or too large, or too much is unfinished on this listener;
- * `handler-failed`: a bug; `stopping`: the listener closes; anything else is what `close` was called with.
+ * `handler-failed`: a bug; `stopping`: the listener closes; `http`: it was handed to `onHttp`; anything else is what `close` was called with.
  */
 export type TcpCloseReason =
   | 'peer'
@@ -18,6 +19,7 @@ export type TcpCloseReason =
   | 'partial-bytes'
   | 'handler-failed'
   | 'stopping'
+  | 'http'
   | 'refused'
   | 'not-needed';
 
@@ -79,6 +81,11 @@ export type TcpListenerOptions = {
   readonly port: number;
   readonly rule: FrameRule;
   readonly handler: TcpHandler;
+  /**
+   * Takes a connection whose first byte is a letter, which begins no frame: a request of HTTP. It is in no count and under no
+   * limit of the listener but those of connections. Absent: it is a frame like others, and wrong.
+   */
+  readonly onHttp?: (socket: Socket) => void;
   readonly limits: TcpLimits & {
     /** Connections in all, and from one address; more are closed at once. */
     readonly connectionsMax: number;

@@ -23,17 +23,27 @@ import {
   refuseSlowRequest,
 } from './http-refusal.ts';
 import { addressOfText } from './remote-address.ts';
-import type { FrontDoorOptions, FrontDoorStatistics, HttpResponse } from './transport.ts';
+import type {
+  FrontDoorLimits,
+  FrontDoorOptions,
+  FrontDoorStatistics,
+  HttpResponse,
+} from './transport.ts';
 
 /** Milliseconds in which a refused peer may read its refusal before the connection is closed. */
 const LINGER_MS = 1000;
 /** Milliseconds in which a peer has to take a further part of its response. */
 const SEND_TIMEOUT_MS = 10_000;
 
+/** What HTTP needs of a front door's options. */
+export type WsHttpOptions = Pick<FrontDoorOptions, 'http' | 'admitBody'> & {
+  readonly limits: Pick<FrontDoorLimits, 'httpBodyBytesMax' | 'requestTimeoutMs'>;
+};
+
 export class WsHttp {
   /** Set when the front door takes no more connections: those that are open end with their next response. */
   isStopping = false;
-  private readonly options: FrontDoorOptions;
+  private readonly options: WsHttpOptions;
   private readonly statistics: FrontDoorStatistics;
   private readonly census: ConnectionCensus;
   /** Open connections. */
@@ -45,7 +55,7 @@ export class WsHttp {
 
   constructor(
     server: Server,
-    options: FrontDoorOptions,
+    options: WsHttpOptions,
     statistics: FrontDoorStatistics,
     census: ConnectionCensus,
   ) {

@@ -31,7 +31,7 @@ test('up --json says when it is ready, when it drains and when it is gone', asyn
   const broker = await CliBroker.start(['--data', directory.path]);
   const { pid, ws, http, ...rest } = broker.ready;
   assert.deepEqual(Object.keys(broker.ready), [
-    ...['event', 'role', 'pid', 'ws', 'http', 'dataDir', 'transport', 'shards'],
+    ...['event', 'role', 'pid', 'ws', 'http', 'dataDir', 'transport', 'shards', 'namesrv'],
   ]);
   assert.equal(pid, broker.child.pid);
   assert.match(String(ws), /^ws:\/\/127\.0\.0\.1:\d+$/);
@@ -48,6 +48,26 @@ test('up --json says when it is ready, when it drains and when it is gone', asyn
   ]);
   for (const line of stderr.trim().split('\n')) assert.ok(JSON.parse(line));
   directory.remove();
+});
+
+test('up has a NameServer that knows it; its port taken, it goes on without and says so', async () => {
+  const first = await CliBroker.start(['--memory']);
+  const namesrv = String(first.ready['namesrv']);
+  for (;;) {
+    const answer = await fetch(`http://${namesrv}/v1/cluster`);
+    const { brokers } = (await answer.json()) as { brokers: { members: unknown[] }[] };
+    if (brokers.length === 1) break;
+  }
+  const port = namesrv.slice(namesrv.lastIndexOf(':') + 1);
+  const second = await CliBroker.start(['--memory', '--namesrv-port', port]);
+  assert.equal(second.ready['namesrv'], undefined);
+  const { stderr, code } = await second.stop('SIGTERM');
+  assert.equal(code, 0);
+  assert.match(stderr, /no-nameserver/);
+  assert.equal((await first.stop('SIGTERM')).code, 0);
+  const third = await CliBroker.start(['--memory', '--namesrv-addr', '127.0.0.1:1']);
+  assert.equal(third.ready['namesrv'], undefined);
+  assert.equal((await third.stop('SIGTERM')).code, 0);
 });
 
 test('up greets people with where it is and what to try, and stops at Ctrl-C', async () => {

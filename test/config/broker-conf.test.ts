@@ -74,15 +74,15 @@ describe('a broker.conf of RocketMQ', () => {
     assert.equal(configOf('frontDoorPort=9000\nshards = 2').frontDoorPort, 9000);
   });
 
-  it('has replication when it names a role, a port, a master or NameServers, and else none', () => {
+  it('has replication when it names a role, a port or a master, and else none, whatever its NameServers', () => {
     assert.equal(hasReplication(configOf('brokerName=broker-a\nbrokerId=0')), false);
     for (const line of [
       'brokerRole=ASYNC_MASTER',
       'haListenPort=0',
       'haMasterAddress=127.0.0.1:10912',
-      'namesrvAddr=127.0.0.1:9876',
     ])
       assert.equal(hasReplication(configOf(line)), true, line);
+    assert.equal(hasReplication(configOf('namesrvAddr=127.0.0.1:9876')), false);
     assert.equal(configOf('syncFlushTimeout=1500').syncFlushTimeoutMs, 1500);
   });
 

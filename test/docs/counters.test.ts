@@ -42,7 +42,7 @@ function shapesOfScrape(text: string): Shapes {
 }
 
 test('docs/COUNTERS.md lists what /metrics answers, and nothing else', async () => {
-  const broker = await createBroker({ memory: true });
+  const broker = await createBroker({ memory: true, config: { namesrvAddr: '127.0.0.1:1' } });
   try {
     const client = await connect({ servers: broker.ready.ws });
     await client.producer().send({ topic: 'orders', body: 1 });

@@ -30,11 +30,20 @@ describe('examples', { concurrency: 3 }, () => {
       .filter((name) => name.endsWith('.ts'))
       .map((name) => name.replace(/\.ts$/, ''));
     // pace.ts is a part of peak-shaving.
-    const here = ['dead-letters', 'embedded', 'flights', 'json-websocket', 'pace', 'peak-shaving'];
+    const here = [
+      'cluster',
+      'dead-letters',
+      'embedded',
+      'flights',
+      'json-websocket',
+      'pace',
+      'peak-shaving',
+    ];
     assert.deepEqual(programs.sort(), [...here, 'produce-consume']);
   });
 
   it('embed a broker', async () => {
+    assert.match(await output('cluster'), /broker-a is away, stored by broker-b\n$/);
     assert.match(await output('embedded'), /^stored in queue \d at offset 0\nreceived hello\n$/);
   });
 

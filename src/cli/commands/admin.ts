@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { ApiClient } from '../api-client.ts';
 import { Output, sizeText } from '../output.ts';
 import { addTargetOptions, type TargetOptions, targetOf } from '../target.ts';
+import { addClusterCommands } from './admin-cluster.ts';
 import { addGroupCommands } from './admin-groups.ts';
 import { addMessageCommands } from './admin-messages.ts';
 import { addOffsetCommands } from './admin-offsets.ts';
@@ -19,6 +20,7 @@ export function addAdminCommand(program: Command): void {
   addOffsetCommands(admin);
   addMessageCommands(admin);
   addReplicationCommands(admin);
+  addClusterCommands(admin);
   addTargetOptions(
     admin.command('status').description('show the broker: version, transport, shards'),
   )

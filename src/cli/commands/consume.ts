@@ -4,6 +4,7 @@ import { LEASE_MS_MAX, LEASE_MS_MIN } from '../../base/limits.ts';
 import type { StartFrom } from '../../protocol/web/messages.ts';
 import { interruptSignal } from '../interrupt.ts';
 import { MessagePrinter } from '../message-printer.ts';
+import { addNamesrvOption, namesrvUrls } from '../namesrv-target.ts';
 import { startingPoint, wholeNumber } from '../option-values.ts';
 import { countText, Output } from '../output.ts';
 import { whenPipeCloses } from '../stdout-pipe.ts';
@@ -21,6 +22,7 @@ type ConsumeOptions = TargetOptions & {
   readonly leaseMs?: number;
   readonly member?: string;
   readonly json?: boolean;
+  readonly namesrv?: string;
 };
 
 export function addConsumeCommand(program: Command): void {
@@ -50,7 +52,7 @@ export function addConsumeCommand(program: Command): void {
       wholeNumber(LEASE_MS_MIN, LEASE_MS_MAX),
     )
     .option('--member <name>', 'name of this member, shown to operators');
-  addTargetOptions(command)
+  addNamesrvOption(addTargetOptions(command), false)
     .option('--json', 'print each message as the frame that the broker sent')
     .action(consume);
 }
@@ -59,6 +61,10 @@ async function consume(topic: string, options: ConsumeOptions): Promise<void> {
   const output = new Output(options);
   const { group, from, filter, leaseMs, member } = options;
   const printer = new MessagePrinter(process.stdout, output.isJson);
+  if (options.namesrv !== undefined) {
+    await consumeCluster(topic, options, printer, output);
+    return;
+  }
   const tail = new TopicTail({
     target: targetOf(options),
     subscribe: {
@@ -80,6 +86,29 @@ async function consume(topic: string, options: ConsumeOptions): Promise<void> {
   await tail.open();
   if (process.stdout.isTTY) output.note(waitingText(topic, options));
   await tail.run();
+  if (process.stdout.isTTY) output.note(`${countText(printer.printedCount, 'message')} printed`);
+}
+
+async function consumeCluster(
+  topic: string,
+  options: ConsumeOptions,
+  printer: MessagePrinter,
+  output: Output,
+): Promise<void> {
+  const { tailCluster } = await import('../cluster-tail.ts');
+  const { group, from, filter, leaseMs, member, idleMs } = options;
+  const pipe = new AbortController();
+  whenPipeCloses(() => pipe.abort());
+  if (process.stdout.isTTY) output.note(waitingText(topic, options));
+  await tailCluster({
+    nameServers: namesrvUrls(options),
+    token: targetOf(options).token,
+    consumer: { topic, group, from, filter, leaseMs, member },
+    max: options.max ?? Number.POSITIVE_INFINITY,
+    ...{ idleMs, printer },
+    signal: AbortSignal.any([interruptSignal(), pipe.signal]),
+    warn: (text) => output.warn(text),
+  });
   if (process.stdout.isTTY) output.note(`${countText(printer.printedCount, 'message')} printed`);
 }
 

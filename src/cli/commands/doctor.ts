@@ -3,7 +3,9 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { CheckState, Finding } from '../doctor-check.ts';
 import { checkData, checkFastTransport, checkNode } from '../doctor-local.ts';
+import { checkNamesrv } from '../doctor-namesrv.ts';
 import { checkNetwork } from '../doctor-network.ts';
+import { addNamesrvOption } from '../namesrv-target.ts';
 import { countText, Output } from '../output.ts';
 import { addTargetOptions, type TargetOptions, targetOf } from '../target.ts';
 import { type Colour, paint } from '../terminal.ts';
@@ -20,6 +22,7 @@ const COLOURS: Readonly<Record<CheckState, Colour>> = {
 };
 
 type DoctorOptions = TargetOptions & {
+  readonly namesrv?: string;
   readonly data?: string;
   readonly topic?: string;
   readonly json?: boolean;
@@ -35,7 +38,9 @@ export function addDoctorCommand(program: Command): void {
     )
     .option('--data <dir>', `data directory to look at (${DATA_DIRECTORY} when it is there)`)
     .option('--topic <name>', 'topic whose route to look up');
-  addTargetOptions(command).option('--json', 'print JSON, a check a line').action(doctor);
+  addNamesrvOption(addTargetOptions(command), false)
+    .option('--json', 'print JSON, a check a line')
+    .action(doctor);
 }
 
 async function doctor(options: DoctorOptions): Promise<void> {
@@ -51,7 +56,11 @@ async function doctor(options: DoctorOptions): Promise<void> {
   tell(await checkFastTransport());
   const data = options.data ?? (existsSync(DATA_DIRECTORY) ? DATA_DIRECTORY : undefined);
   for (const finding of data === undefined ? [] : checkData(data)) tell(finding);
-  for await (const finding of checkNetwork(target, options.topic)) tell(finding);
+  const way =
+    options.namesrv === undefined
+      ? checkNetwork(target, options.topic)
+      : checkNamesrv(options, options.topic);
+  for await (const finding of way) tell(finding);
   output.json({ summary: counts });
   output.text(
     counts.fail === 0

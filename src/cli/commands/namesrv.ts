@@ -140,6 +140,8 @@ function optionsOf(config: NamesrvConfig): NameServerOptions {
     connectionsMax: config.connectionsMax,
     connectionsPerAddressMax: config.connectionsPerAddressMax,
     waitForServiceMs: config.needWaitForService ? config.waitSecondsForService * 1000 : 0,
+    allowedOrigins: config.allowedOrigins,
+    allowedHosts: config.allowedHosts,
     switches: {
       orderMessageEnable: config.orderMessageEnable,
       returnOrderTopicConfigToBroker: config.returnOrderTopicConfigToBroker,

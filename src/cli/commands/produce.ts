@@ -8,6 +8,7 @@ import { interruptSignal } from '../interrupt.ts';
 import { type Line, readLines } from '../line-reader.ts';
 import type { LineSender } from '../line-sender.ts';
 import { type LineFields, messageOfLine } from '../message-line.ts';
+import { addNamesrvOption, namesrvUrls } from '../namesrv-target.ts';
 import { wholeNumber } from '../option-values.ts';
 import { countText, Output } from '../output.ts';
 import { UsageError } from '../report-error.ts';
@@ -22,6 +23,7 @@ type ProduceOptions = TargetOptions & {
   readonly tagField?: string;
   readonly producerId?: string;
   readonly producerEpoch: number;
+  readonly namesrv?: string;
   readonly json?: boolean;
 };
 
@@ -52,7 +54,7 @@ export function addProduceCommand(program: Command): void {
       wholeNumber(0, EPOCH_MAX),
       0,
     );
-  addTargetOptions(command)
+  addNamesrvOption(addTargetOptions(command), false)
     .option('--json', 'print the counts as JSON')
     .addHelpText(
       'after',
@@ -106,11 +108,18 @@ async function openSender(
   tally: SendTally,
   warn: (text: string) => void,
 ): Promise<LineSender> {
-  const { producerId, producerEpoch } = options;
+  const { producerId, producerEpoch, namesrv } = options;
   if (producerId === undefined) {
     const { openClientSender } = await import('../client-sender.ts');
-    return openClientSender(topic, target, tally, warn);
+    const { ws, token } = target;
+    const where = namesrv === undefined ? { servers: ws } : { nameServers: namesrvUrls(options) };
+    return openClientSender(topic, { ...where, token }, tally, warn);
   }
+  if (namesrv !== undefined)
+    throw new UsageError(
+      '--producer-id and --namesrv do not go together: the input has one queue of one broker',
+      'Name that broker with --url.',
+    );
   const { openSequencedSender } = await import('../sequenced-sender.ts');
   return openSequencedSender({ topic, producerId, producerEpoch }, target, tally);
 }

@@ -11,6 +11,7 @@ import {
 import { flagNameOf } from '../../config/setting-names.ts';
 import { createLogger } from '../../observe/logger.ts';
 import { Output } from '../output.ts';
+import { startOwnNameServer } from '../own-nameserver.ts';
 import { asUsage, errorBody, reportError, UsageError } from '../report-error.ts';
 import { bannerText } from '../serve-banner.ts';
 import { leaveOnCrash, settingOption, stopSignal } from '../serve-process.ts';
@@ -128,13 +129,28 @@ async function run(role: Role, loaded: LoadedConfig, output: Output): Promise<vo
   for (const warning of warnings) log.warn('config', { warning });
   leaveOnCrash(log);
   const stop = stopSignal();
-  const broker = await startBroker(config, log.child('broker'));
+  // Both at once: the broker's threads start meanwhile. It never rejects.
+  const starting = role === 'all' ? startOwnNameServer(config, log) : undefined;
+  let broker: Broker;
+  try {
+    broker = await startBroker(config, log.child('broker'));
+  } catch (error) {
+    await (await starting)?.close();
+    throw error;
+  }
+  const nameServer = await starting;
+  if (nameServer !== undefined) broker.registerWith([nameServer.ready.namesrv]);
   const { ready } = broker;
   const { pid, ws, http, dataDir, transport, shards, ha, epoch } = ready;
   const replication = ready.role === 'all' ? { role } : { role: ready.role, ha, epoch };
-  output.json({ event: 'ready', ...replication, pid, ws, http, dataDir, transport, shards });
-  output.text(bannerText(ready, config));
+  const namesrv = nameServer?.ready.namesrv;
+  output.json({
+    ...{ event: 'ready', ...replication, pid, ws, http, dataDir, transport, shards },
+    ...(namesrv === undefined ? {} : { namesrv }),
+  });
+  output.text(bannerText(ready, config, namesrv));
   await end(broker, stop, output);
+  await nameServer?.close();
 }
 
 async function end(broker: Broker, stop: Promise<string>, output: Output): Promise<void> {

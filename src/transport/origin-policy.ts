@@ -57,7 +57,7 @@ export class OriginPolicy {
     const shownHost =
       host === undefined ? 'is missing' : `is ${JSON.stringify(host.slice(0, 100))}`;
     return new SluiceError('FORBIDDEN', `the Host header ${shownHost}, which is not allowed`, {
-      hint: 'Call the broker as localhost or 127.0.0.1, or list its host name in allowedHosts.',
+      hint: 'Call it as localhost or 127.0.0.1, or list its host name in allowedHosts.',
     });
   }
 
