@@ -78,6 +78,8 @@ export class ProducerBatch implements Pending {
   hasKeys = false;
   /** The broker has refused it last, and certainly not stored it. */
   isRefused = false;
+  /** An earlier try may have stored it: what a later one is told changes nothing about that. */
+  isDoubtful = false;
   /** May it be sent? An outbox must have it first. */
   released = true;
   /** Why the broker will never take it; it is dropped once all before it are answered. */

@@ -177,6 +177,7 @@ export class ProducerLane {
     batch.attempts = 0;
     batch.correlationId = 0;
     batch.isRefused = false;
+    batch.isDoubtful = false;
     this.nextSequence += batch.messageCount;
     this.batches.push(batch);
     this.pump();
@@ -210,6 +211,7 @@ export class ProducerLane {
       const batch = this.batches[this.sentCount] as ProducerBatch;
       if (!batch.released || batch.refusal !== undefined || !connection.hasRoom) return;
       this.sentCount += 1;
+      if (batch.attempts > 0 && !batch.isRefused) batch.isDoubtful = true;
       batch.isRefused = false;
       batch.send(connection, this.topicId, this.queueId);
     }
@@ -252,7 +254,7 @@ export class ProducerLane {
       return;
     }
     this.rewind(index);
-    batch.isRefused = error.stored === false;
+    batch.isRefused = error.stored === false && !batch.isDoubtful;
     if (error.code === 'SEQUENCE_GAP') this.gap(index, error);
     else if (error.retryable) this.holdBack(error);
     else {

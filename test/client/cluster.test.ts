@@ -167,6 +167,28 @@ describe('a client of a cluster', () => {
       assert.equal((await producer.send({ topic: 't', body: '' })).broker, 'a');
   });
 
+  it('stays with a broker that may have a message, whatever it says of later tries', async (t) => {
+    const world = await World.start(t);
+    const producer = world.client.producer({ lingerMs: 0 });
+    for (const index of [0, 1]) await producer.send({ topic: 't', key: keyOf(index), body: '' });
+    const tries = world.brokers.map((broker, index) => {
+      const answers = [
+        'FLUSH_SLAVE_TIMEOUT',
+        'SLAVE_NOT_AVAILABLE',
+        'SLAVE_NOT_AVAILABLE',
+      ] as const;
+      broker.react = () => {
+        const code = answers[tries[index] as number];
+        tries[index] = (tries[index] as number) + 1;
+        return code === undefined ? 'store' : { code };
+      };
+      return 0;
+    });
+    const { broker } = await producer.send({ topic: 't', body: 'x' });
+    assert.deepEqual(tries, broker === 'a' ? [4, 0] : [0, 4]);
+    assert.ok(world.events.every(({ type }) => type !== 'moved'));
+  });
+
   it('goes on with the routes that it has when no NameServer answers', async (t) => {
     const world = await World.start(t);
     const producer = world.client.producer({ lingerMs: 0 });
