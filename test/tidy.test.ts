@@ -62,7 +62,19 @@ const LAYERS: LayerTable = {
   ],
   console: ['base', 'observe', 'client', 'config'],
   bench: ['base', 'protocol', 'transport', 'client'],
-  cli: ['bench', 'client', 'broker', 'nameserver', 'config', 'observe', 'log', 'base', 'protocol'],
+  cluster: ['base', 'bench', 'client', 'config'],
+  cli: [
+    'bench',
+    'cluster',
+    'client',
+    'broker',
+    'nameserver',
+    'config',
+    'observe',
+    'log',
+    'base',
+    'protocol',
+  ],
 };
 
 /** The ground and the message path: no package at all. */

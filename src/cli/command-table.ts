@@ -33,6 +33,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (program) => (await import('./commands/namesrv.ts')).addNamesrvCommand(program),
   },
   {
+    name: 'cluster',
+    summary: 'start a whole cluster on this machine, or practise a fault on one',
+    group: 'Servers:',
+    load: async (program) => (await import('./commands/cluster.ts')).addClusterCommand(program),
+  },
+  {
     name: 'produce',
     summary: 'send the lines of stdin, a message a line',
     group: 'Messages:',
