@@ -2,13 +2,13 @@
  * The works of a producer: memory, batches, linger, deadlines, and the routes and lanes that messages go through.
  * `producer.ts` is what users see of it. Browser-safe.
  */
-import type { CancelTimer } from '../base/clock.ts';
 import { SluiceError } from '../base/errors.ts';
 import { BATCH_BYTES_MAX, BODY_BYTES_MAX } from '../base/limits.ts';
 import { alignUp } from '../base/units.ts';
 import { BATCH_HEADER_BYTES } from '../protocol/batch/batch-layout.ts';
 import { BatchMemory } from './batch-memory.ts';
 import type { Connection } from './connection.ts';
+import { Linger } from './linger.ts';
 import type { Link } from './link.ts';
 import { checkMessage, RecordScratch } from './outgoing.ts';
 import { ProducerBatch } from './producer-batch.ts';
@@ -22,6 +22,7 @@ import type { ClientRuntime } from './runtime.ts';
 import { SendDeadlines } from './send-deadlines.ts';
 import { type RouteOwner, TopicRoute, type WaitingMessages } from './topic-route.ts';
 import type { OutgoingMessage, StatusEvent } from './types.ts';
+import { Watchers } from './watchers.ts';
 
 /** Batch header with the longest producer id, and padding. */
 const BATCH_OVERHEAD_BYTES = BATCH_HEADER_BYTES + 64 + 8;
@@ -51,11 +52,9 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   private openBatches = 0;
   private waitingCount = 0;
   private isBusy = false;
-  private lingering = false;
-  private cancelLinger: CancelTimer | undefined;
+  private readonly linger: Linger;
   private readonly deadlines: SendDeadlines;
-  /** Called after every change that may have made room or ended something. */
-  private readonly watchers = new Set<() => void>();
+  private readonly watchers = new Watchers();
 
   constructor(reach: Reach, settings: ProducerSettings) {
     this.reach = reach;
@@ -65,18 +64,11 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     this.maxInFlight = settings.maxInFlight;
     this.memory = new BatchMemory(settings.bufferBytes, settings.batchBytes, this.runtime.crc32);
     this.pushFailures = new PushFailures(settings.onFailure);
-    const { sendTimeoutMs } = settings;
+    const { sendTimeoutMs, lingerMs } = settings;
+    this.linger = new Linger(this.runtime, lingerMs, () => this.sealAll());
     this.deadlines = new SendDeadlines(this.runtime, this.routes, sendTimeoutMs, () =>
       this.changed(),
     );
-  }
-
-  get movesKeys(): boolean {
-    return this.settings.movesKeys;
-  }
-
-  get moveInDoubtMs(): number {
-    return this.settings.moveInDoubtMs;
   }
 
   get producerId(): string {
@@ -151,12 +143,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
 
   /** Calls `check` after every answer until it returns true. @returns stops that */
   watch(check: () => boolean): () => void {
-    const watcher = (): void => {
-      if (check()) this.watchers.delete(watcher);
-    };
-    this.watchers.add(watcher);
-    watcher();
-    return () => this.watchers.delete(watcher);
+    return this.watchers.watch(check);
   }
 
   sealAll(): void {
@@ -195,7 +182,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     this.closedBy ??= error;
     if (this.outbox !== undefined) this.sealAll();
     this.reach.removeMember(this);
-    this.cancelLinger?.();
+    this.linger.cancel();
     for (const route of this.routes.values()) {
       route.close();
       for (const entry of route.waiting.clear()) {
@@ -287,7 +274,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     const batch = new ProducerBatch(lane, builder, bytes, this.runtime.clock.monotonicMs());
     this.opened();
     this.buildingLanes.add(lane);
-    if (!this.lingering) this.startLinger();
+    this.linger.start();
     return batch;
   }
 
@@ -349,12 +336,6 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     this.routes.get(lane.topic)?.heldBack(lane);
   }
 
-  moved(route: TopicRoute, from: Link, batches: readonly ProducerBatch[], inDoubt: number): void {
-    const messageCount = batches.reduce((sum, batch) => sum + batch.messageCount, 0);
-    const { topic } = route;
-    this.status({ type: 'moved', topic, server: from.server, messageCount, inDoubt: inDoubt > 0 });
-  }
-
   /** Bytes counted for a batch that begins with a record of `size` bytes. */
   private bytesFor(size: number): number {
     return this.memory.bytesOf(batchBytesOf(size));
@@ -371,17 +352,6 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     if (batch.lane.building === undefined) this.buildingLanes.delete(batch.lane);
   }
 
-  private startLinger(): void {
-    this.lingering = true;
-    const sealAll = (): void => {
-      this.lingering = false;
-      this.cancelLinger = undefined;
-      this.sealAll();
-    };
-    if (this.settings.lingerMs === 0) queueMicrotask(sealAll);
-    else this.cancelLinger = this.runtime.startTimer(this.settings.lingerMs, sealAll);
-  }
-
   /** Is it known where messages of this route go, and what comes before them? */
   isReady(route: TopicRoute): boolean {
     return route.isKnown && this.outbox?.isOpening !== true;
@@ -390,7 +360,7 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
   /** Lets waiting messages in, and tells those who watch. */
   private changed(): void {
     if (this.waitingCount > 0) for (const route of this.routes.values()) this.letIn(route);
-    for (const watcher of [...this.watchers]) watcher();
+    this.watchers.tell();
     this.workChanged();
   }
 

@@ -13,7 +13,9 @@ export type ProducerSettings = {
   readonly maxInFlight: number;
   readonly bufferBytes: number;
   readonly sendTimeoutMs: number;
+  /** May messages with keys go elsewhere while the broker of their queue is away? */
   readonly movesKeys: boolean;
+  /** Milliseconds after which what a lost broker may have stored is sent to another; Infinity: never. */
   readonly moveInDoubtMs: number;
   producerId: string;
   producerEpoch: number;

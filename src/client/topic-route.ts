@@ -14,8 +14,10 @@ import { Fifo } from './fifo.ts';
 import type { Link } from './link.ts';
 import type { ProducerBatch } from './producer-batch.ts';
 import type { ProducerLane } from './producer-lane.ts';
+import type { ProducerSettings } from './producer-settings.ts';
 import type { Reach, TopicBroker } from './reach.ts';
 import { TopicPart } from './topic-part.ts';
+import type { StatusEvent } from './types.ts';
 
 /** Messages that wait in front of the batches. */
 export interface WaitingMessages {
@@ -35,17 +37,13 @@ export interface WaitingMessages {
 export interface RouteOwner {
   readonly reach: Reach;
   readonly producerId: string;
-  /** May messages with keys go elsewhere while the broker of their queue is away? */
-  readonly movesKeys: boolean;
-  /** Milliseconds after which what a lost broker may have stored is sent to another; Infinity: never. */
-  readonly moveInDoubtMs: number;
+  readonly settings: Pick<ProducerSettings, 'movesKeys' | 'moveInDoubtMs'>;
   newLane(topic: string, queueId: number): ProducerLane;
   /** The topic can be used again, or for the first time: messages that wait may go. */
   routeReady(route: TopicRoute): void;
   /** The broker does not have the topic. */
   routeFailed(route: TopicRoute, error: SluiceError): void;
-  /** Batches went from a broker that is away to others. */
-  moved(route: TopicRoute, from: Link, batches: readonly ProducerBatch[], inDoubt: number): void;
+  status(event: StatusEvent): void;
 }
 
 export class TopicRoute {
@@ -146,7 +144,7 @@ export class TopicRoute {
     // Before anything new goes there.
     for (const lane of part.lanes) lane.seal();
     this.move(part, false);
-    const { moveInDoubtMs } = this.owner;
+    const { moveInDoubtMs } = this.owner.settings;
     this.cancelMoves.get(link)?.();
     if (!Number.isFinite(moveInDoubtMs)) return;
     const cancel = this.owner.reach.runtime.startTimer(moveInDoubtMs, () => {
@@ -183,7 +181,7 @@ export class TopicRoute {
     if (count === 1) return targets[0] as ProducerLane;
     if (key !== undefined && key !== '') {
       const lane = targets[fnv1a(key) % count] as ProducerLane;
-      return lane.isUp || !this.owner.movesKeys ? lane : this.otherLaneOf(key, lane);
+      return lane.isUp || !this.owner.settings.movesKeys ? lane : this.otherLaneOf(key, lane);
     }
     const sticky = targets[this.stickyIndex];
     return sticky?.building === undefined ? this.nextLane() : sticky;
@@ -231,7 +229,7 @@ export class TopicRoute {
       (lane) => lane.isUp && !lane.isHeldBack && !part.lanes.includes(lane),
     );
     if (others.length === 0) return;
-    const { movesKeys } = this.owner;
+    const { movesKeys } = this.owner.settings;
     const mayMove = ({ hasKeys, attempts, isRefused }: ProducerBatch): boolean =>
       (movesKeys || !hasKeys) && (inDoubt || attempts === 0 || isRefused);
     const batches = part.lanes.flatMap((lane) => lane.takeOut(mayMove));
@@ -239,6 +237,9 @@ export class TopicRoute {
     const doubtful = batches.filter(({ attempts, isRefused }) => attempts > 0 && !isRefused).length;
     for (const [index, batch] of batches.entries())
       (others[index % others.length] as ProducerLane).takeOver(batch);
-    this.owner.moved(this, part.link, batches, doubtful);
+    const messageCount = batches.reduce((sum, batch) => sum + batch.messageCount, 0);
+    const { server } = part.link;
+    const { topic } = this;
+    this.owner.status({ type: 'moved', topic, server, messageCount, inDoubt: doubtful > 0 });
   }
 }
