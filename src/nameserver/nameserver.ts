@@ -88,6 +88,7 @@ export type NameServerReady = {
 export interface NameServer extends AsyncDisposable {
   readonly ready: NameServerReady;
   readonly port: number;
+  /** What it knows and has refused so far. */
   statistics(): NameServerStatistics;
   /** Takes no new connections, sends what is answered, closes. Resolves when all is closed. */
   close(): Promise<void>;
