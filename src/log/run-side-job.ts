@@ -14,6 +14,8 @@ import { readStoredBatch, type SegmentShape, walkSegment } from './stored-read.t
 /** Entries of one page: some 100 KiB, a few milliseconds of delivering. */
 const PAGE_ENTRIES = 2048;
 const ZEROS_BYTES: number = MIB;
+/** Zeros are synced in pieces: the flusher's barrier waits behind one of them, not behind a whole segment. */
+const ZEROS_SYNC_BYTES: number = 2 * MIB;
 
 /** Never throws: an error becomes part of the result. */
 export function runSideJob(storage: Storage, job: SideJob): SideJobResult {
@@ -97,8 +99,10 @@ function writeZeroFile(storage: Storage, name: string, bytes: number): void {
   const file = storage.open(temporary, true);
   try {
     const zeros = new Uint8Array(Math.min(ZEROS_BYTES, bytes));
-    for (let at = 0; at < bytes; at += zeros.length)
+    for (let at = 0; at < bytes; at += zeros.length) {
+      if (at > 0 && at % ZEROS_SYNC_BYTES === 0) file.sync();
       file.write(zeros.subarray(0, Math.min(zeros.length, bytes - at)), at);
+    }
     file.sync();
   } catch (error) {
     file.close();
