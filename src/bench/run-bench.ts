@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts';
 import { SluiceError } from '../base/errors.ts';
 import type { Prng } from '../base/prng.ts';
 import { type BenchOptions, checkBenchOptions } from './bench-options.ts';
-import type { BenchResult } from './bench-result.ts';
+import { type BenchResult, limitFields } from './bench-result.ts';
 import { createTopics } from './bench-topics.ts';
 import { runConsume } from './consume-run.ts';
 import type { LoadTopic } from './load.ts';
@@ -35,6 +35,8 @@ export type BenchRun = BenchWorld & {
   readonly limits: MachineLimits;
 };
 
+const NO_LIMITS: MachineLimits = { disk: undefined, loopback: undefined };
+
 /** Cores for one thread of connections: the broker needs the others. */
 const CORES_PER_GENERATOR = 4;
 
@@ -60,11 +62,16 @@ export async function runBench(options: BenchOptions, world: BenchWorld): Promis
     world.onProgress('creating topics');
     topics = await createTopics(broker.client, runId, options.queues);
     world.signal.throwIfAborted();
-    const limits = await measureLimits(options, broker, world);
+    // Gigabytes for the disk's limit make a disk slow for a while: latency is measured before it, rates after it.
+    const isLatency = options.mode === 'latency';
+    const limits = isLatency ? NO_LIMITS : await measureLimits(options, broker, world);
     const run: BenchRun = { ...world, options, broker, topics, runId, limits };
     world.signal.throwIfAborted();
     const work = options.mode === 'consume' ? runConsume(run, groups) : runProduce(run, groups);
-    return await orAborted(work, world.signal);
+    const result = await orAborted(work, world.signal);
+    if (!isLatency) return result;
+    const after = await measureLimits(options, broker, world);
+    return { ...result, ...limitFields(after, result.bytesPerSecond) };
   } finally {
     await broker.close({ topics, groups });
   }

@@ -76,7 +76,6 @@ export type BrokerConfig = {
   readonly inSyncReplicas: number;
   readonly syncFlushTimeoutMs: number;
   readonly haSlaveFallbehindMax: number;
-  readonly slaveReadEnable: boolean;
   readonly namesrvAddr: string | undefined;
   readonly brokerIP1: string | undefined;
   readonly brokerIP2: string | undefined;

@@ -2,7 +2,7 @@
 import { MIB } from '../base/units.ts';
 import type { BrokerConfig } from './config-schema.ts';
 import { optional, type Setting, secret, setting } from './setting.ts';
-import { boolean, bytes, choice, durationMs, integer, text } from './setting-kinds.ts';
+import { bytes, choice, durationMs, integer, text } from './setting-kinds.ts';
 import { address, hostAndPort, path, token } from './text-kinds.ts';
 
 /** @source RocketMQ MessageStoreConfig.haListenPort */
@@ -21,7 +21,6 @@ type ReplicationSetting =
   | 'inSyncReplicas'
   | 'syncFlushTimeoutMs'
   | 'haSlaveFallbehindMax'
-  | 'slaveReadEnable'
   | 'namesrvAddr'
   | 'brokerIP1'
   | 'brokerIP2';
@@ -78,12 +77,6 @@ export const REPLICATION_SETTINGS: {
     bytes(MIB, 1024 * GIB),
     256 * MIB,
     'A slave that lacks more than this does not count for a SYNC_MASTER, which answers SLAVE_NOT_AVAILABLE when too few are left.',
-  ),
-  slaveReadEnable: setting(
-    'Replication',
-    boolean(),
-    false,
-    'Consumers far behind may be sent to a slave. NameServers and clients are told of it.',
   ),
   namesrvAddr: optional(
     'Replication',
