@@ -289,7 +289,12 @@ export class LogKeeper {
         queues <= 0 && (segment + 1) * this.context.config.segmentBytes <= safeEnd,
     );
     for (const [segment] of unused) this.live.delete(segment);
-    this.isReleaseWaiting = [...this.live.values()].some((queues) => queues <= 0);
+    this.isReleaseWaiting = [...this.live].some(
+      ([segment, queues]) =>
+        queues <= 0 && (segment + 1) * this.context.config.segmentBytes <= this.indexEnd,
+    );
+    // Nothing may come any more that would make one due by itself.
+    if (this.isReleaseWaiting) this.snapshotSoon();
     if (unused.length === 0) return;
     const segments = unused.map(([segment]) => segment);
     const begun = this.snapshotsBegun;

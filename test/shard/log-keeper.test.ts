@@ -1,0 +1,21 @@
+/** What retention lets go does go, also when nothing more is sent. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { KIB } from '../../src/base/units.ts';
+import { Drive } from '../../src/testing/boundary-drive.ts';
+
+const SEGMENT_BYTES = 16 * KIB;
+
+test('after a burst the log becomes as short as it should be, without another message', () => {
+  const kept = 2 * SEGMENT_BYTES;
+  const drive = new Drive({ segmentBytes: SEGMENT_BYTES, retentionBytes: kept }, 1);
+  drive.open();
+  const topic = drive.topic('burst', 'plain');
+  // Fewer segments than make a snapshot due by themselves.
+  drive.sendAll(topic, 20, 4000);
+  const { agent } = drive.world.rig;
+  const bytes = (): number => agent.context.log.appended - agent.keeper.logStart;
+  assert.ok(bytes() > 4 * SEGMENT_BYTES, `the burst was fast: ${bytes()}`);
+  for (let second = 0; second < 30; second += 1) drive.pass(1000);
+  assert.ok(bytes() <= kept + SEGMENT_BYTES, `${bytes()} bytes are left`);
+});
