@@ -128,7 +128,8 @@ describe('what version 1 wrote is read', () => {
     putFile(storage, indexName(3), readGolden('log/index-v1.bin'));
     const { position, epoch, topicId, queueId, baseOffset } = SAMPLE_PLACE;
     assert.deepEqual(readSnapshot(storage), { position, state: SAMPLE_STATE });
-    assert.deepEqual(readCheckpoint(storage), { flushed: position, number: 2, epoch });
+    const isClean = false;
+    assert.deepEqual(readCheckpoint(storage), { flushed: position, number: 2, epoch, isClean });
     const index = IndexReader.open(storage, 3);
     assert.ok(index !== undefined && index.verify());
     assert.deepEqual([...index.page(topicId, queueId, 0, 10)].slice(0, 4), [
