@@ -26,6 +26,30 @@ export class FrameReader {
     this.end += more.length;
   }
 
+  /**
+   * Hands over whole frames one after the other, as long as the connection is open.
+   *
+   * @param take - `taken`; `later`: the frame stays; anything else says what is wrong with it
+   * @returns frames taken, and what was wrong with the one after them
+   */
+  drain(
+    isOpen: () => boolean,
+    take: (frame: Frame) => string,
+  ): { readonly taken: number; readonly wrong: string | undefined } {
+    let taken = 0;
+    while (isOpen()) {
+      const frame = this.peek();
+      if (frame === 'more') break;
+      if (frame === 'broken') return { taken, wrong: 'bytes that are no frame' };
+      const result = take(frame);
+      if (result === 'later') break;
+      if (result !== 'taken') return { taken, wrong: result };
+      this.shift(frame);
+      taken += 1;
+    }
+    return { taken, wrong: undefined };
+  }
+
   /** The frame that is next, left where it is; `more`: not all of it is there; `broken`: these bytes are none. */
   peek(): Frame | 'more' | 'broken' {
     if (this.heldBytes < layout.FRAME_HEADER_BYTES) return 'more';

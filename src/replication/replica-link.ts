@@ -130,24 +130,10 @@ export class ReplicaLink {
   }
 
   private takeFrames(nowMs: number): number {
-    let taken = 0;
-    while (this.phase !== 'closed') {
-      const frame = this.reader.peek();
-      if (frame === 'more') break;
-      if (frame === 'broken') {
-        this.wrong('bytes that are no frame');
-        break;
-      }
-      const result = this.take(frame);
-      if (result === 'later') break;
-      if (result !== 'taken') {
-        this.wrong(result);
-        break;
-      }
-      this.reader.shift(frame);
-      this.heardAtMs = nowMs;
-      taken += 1;
-    }
+    const isOpen = (): boolean => this.phase !== 'closed';
+    const { taken, wrong } = this.reader.drain(isOpen, (frame) => this.take(frame));
+    if (taken > 0) this.heardAtMs = nowMs;
+    if (wrong !== undefined) this.wrong(wrong);
     return taken;
   }
 

@@ -115,24 +115,10 @@ export class SlaveLink {
   }
 
   private takeFrames(nowMs: number): number {
-    let taken = 0;
-    while (this.phase !== 'closed') {
-      const frame = this.reader.peek();
-      if (frame === 'more') break;
-      if (frame === 'broken') {
-        this.end({ kind: 'lost' });
-        break;
-      }
-      const result = this.take(frame);
-      if (result === 'later') break;
-      if (result === 'wrong') {
-        this.end({ kind: 'lost' });
-        break;
-      }
-      this.reader.shift(frame);
-      this.heardAtMs = nowMs;
-      taken += 1;
-    }
+    const isOpen = (): boolean => this.phase !== 'closed';
+    const { taken, wrong } = this.reader.drain(isOpen, (frame) => this.take(frame));
+    if (taken > 0) this.heardAtMs = nowMs;
+    if (wrong !== undefined) this.end({ kind: 'lost' });
     return taken;
   }
 

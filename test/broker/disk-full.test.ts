@@ -141,6 +141,11 @@ describe('on a small volume', { skip: noVolume }, () => {
 
 describe('over memory with a capacity', () => {
   const CAPACITY = 8 * MIB;
+  const started: { close(): Promise<void> }[] = [];
+
+  after(async () => {
+    for (const one of started.reverse()) await one.close();
+  });
 
   async function startSmall(
     settings: object = {},
@@ -158,8 +163,11 @@ describe('over memory with a capacity', () => {
       clock: systemClock,
       memoryCapacityBytes,
     });
+    // A case that fails must not hold the process: what it started ends all the same.
+    started.push(broker);
     await broker.start();
     const client = await connect({ servers: broker.ready.ws });
+    started.push(client);
     const session = await RawSession.open(broker.ready.ws);
     return { broker, client, session };
   }
