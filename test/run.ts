@@ -11,23 +11,39 @@
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Two files at a time: each may start a broker with threads of its own. */
-const FILES_AT_ONCE = 2;
-const TEST_TIMEOUT_MS = 300_000;
+/**
+ * One more than there are cores: some compute, and others wait for brokers, machines of Java, or time that must pass. Not many
+ * more, as each may start brokers with threads of their own.
+ */
+const FILES_AT_ONCE: number = Math.min(availableParallelism(), 3) + 1;
+/** Of a test and of a file: what takes a minute by itself takes several on a machine that is slower, or where others compute. */
+const TEST_TIMEOUT_MS = 900_000;
 const EXIT_USAGE = 2;
 
 /** Rounds of each fuzzer when `--fuzz` asks for a long run. */
 const FUZZ_ROUNDS_LONG = 100_000;
 
-/** Folder → the variable that asks for it: a real disk that loses power, Apache RocketMQ itself, a browser. */
+/** Folder → the variable that asks for it: a real disk that loses power, Apache RocketMQ itself, a browser, network namespaces. */
 const LONG_FOLDERS: Readonly<Record<string, string>> = {
   'power/': 'POWER',
   'interop/': 'INTEROP',
   'browser/': 'BROWSER_TESTS',
+  'netns/': 'NETNS',
 };
+
+/**
+ * What takes long begins first, so that no core is idle while the last file ends: paths below `test/`, those that wait between those
+ * that compute. Anything else takes seconds, and follows in the order of its path.
+ */
+const LONG_FIRST: readonly string[] = [
+  ...['interop/java-client', 'simulation/seeds-', 'interop/access', 'simulation/cluster'],
+  ...['interop/', 'mutants/replication', 'netns/', 'mutants/recovery', 'bench-smoke'],
+  ...['mutants/', 'simulation/', 'e2e/', 'cli/cluster', 'broker/', 'cli/', 'browser/', 'fuzz/'],
+];
 
 type Plan = {
   readonly files: readonly string[];
@@ -56,9 +72,14 @@ function collect(folder: string, words: readonly string[]): readonly string[] {
     .filter((file) => file.endsWith('.test.js') && file.startsWith(folder))
     .filter(isAskedFor)
     .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+    .sort((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1))
     .map((file) => join(testRoot, file))
-    .filter(hasSource)
-    .sort();
+    .filter(hasSource);
+}
+
+function rankOf(file: string): number {
+  const rank = LONG_FIRST.findIndex((beginning) => file.startsWith(beginning));
+  return rank < 0 ? LONG_FIRST.length : rank;
 }
 
 /** The command line: words that select files, `--fuzz`, `--seed N`, and options of Node's own runner. */

@@ -44,21 +44,25 @@ const LAYERS: LayerTable = {
   protocol: ['base'],
   transport: ['base'],
   config: ['base'],
+  filter: ['base', 'protocol'],
   agent: ['base', 'memory'],
   ring: ['base', 'memory', 'agent'],
   log: ['base', 'memory', 'agent', 'protocol/batch'],
   observe: ['base', 'memory'],
+  membership: ['base'],
   commit: ['base', 'memory', 'agent', 'log', 'observe'],
   acceptor: [
     ...['base', 'memory', 'agent', 'ring', 'log', 'observe', 'protocol', 'transport', 'config'],
+    ...['membership', 'filter'],
   ],
+  remoting: ['base', 'protocol', 'transport', 'observe', 'acceptor', 'membership', 'filter'],
   shard: ['base', 'memory', 'agent', 'ring', 'log', 'commit', 'observe', 'protocol'],
   nameserver: ['base', 'agent', 'protocol', 'transport'],
   replication: ['base', 'memory', 'agent', 'ring', 'log', 'observe', 'protocol', 'shard'],
   client: ['base', 'protocol'],
   broker: [
     ...['base', 'memory', 'protocol', 'transport', 'config', 'agent', 'ring', 'log', 'observe'],
-    ...['commit', 'acceptor', 'shard', 'replication', 'client'],
+    ...['commit', 'acceptor', 'remoting', 'shard', 'replication', 'client'],
   ],
   console: ['base', 'observe', 'client', 'config'],
   bench: ['base', 'protocol', 'transport', 'client'],
@@ -79,7 +83,7 @@ const LAYERS: LayerTable = {
 
 /** The ground and the message path: no package at all. */
 const NO_PACKAGES: readonly string[] = [
-  ...['base', 'memory', 'agent', 'ring', 'log', 'commit', 'shard', 'replication'],
+  ...['base', 'memory', 'agent', 'ring', 'log', 'commit', 'shard', 'replication', 'filter'],
 ];
 
 /** Paths that only exist on somebody's machine. Put together here, so that this file passes itself. */

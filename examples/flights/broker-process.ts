@@ -3,11 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { claimPort } from '../../src/cluster/claimed-port.ts';
 
 const COMMAND = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
@@ -24,7 +24,8 @@ export class BrokerProcess implements AsyncDisposable {
   static async start(): Promise<BrokerProcess> {
     const broker = new BrokerProcess(await mkdtemp(join(tmpdir(), 'sluice-flights-')));
     process.once('exit', () => broker.#leaveNothing());
-    await broker.#run(await freePort());
+    // Chosen before the first start: a port that the system gave a listener itself cannot be taken again at once.
+    await broker.#run(await claimPort());
     return broker;
   }
 
@@ -76,15 +77,4 @@ export class BrokerProcess implements AsyncDisposable {
     }
     throw new Error(`the broker did not start:\n${log}`);
   }
-}
-
-/** Chosen before the first start: a port that the system gave a listener itself cannot be taken again at once. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -9,6 +9,7 @@ import {
   latency,
   manyQueues,
 } from './bench-runs.ts';
+import { delayedBurst } from './delayed-burst.ts';
 import type { MacroBenchmark } from './macro-benchmark.ts';
 import { replication } from './replication.ts';
 import { start } from './start.ts';
@@ -22,6 +23,7 @@ export const MACRO_BENCHMARKS: readonly MacroBenchmark[] = [
   latency,
   manyQueues,
   backlog,
+  delayedBurst,
   replication,
   start,
 ];

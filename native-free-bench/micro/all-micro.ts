@@ -4,6 +4,7 @@ import { batchCodec } from './batch-codec.ts';
 import { consumeQueue } from './consume-queue.ts';
 import { crc } from './crc.ts';
 import { dialectCodecs } from './dialect-codecs.ts';
+import { findMessages } from './find-messages.ts';
 import { logAppend } from './log-append.ts';
 import { ring } from './ring.ts';
 
@@ -14,4 +15,5 @@ export const MICRO_BENCHMARKS: readonly MicroBenchmark[] = [
   ring,
   logAppend,
   consumeQueue,
+  findMessages,
 ];

@@ -15,6 +15,8 @@ export class AcceptorCounters {
   /** Messages handed to consumers, and those given back to their shard. */
   messagesDelivered = 0;
   messagesReleased = 0;
+  /** Messages that an SQL filter could not be evaluated on: not delivered. */
+  filterFailures = 0;
   coldReads = 0;
   coldReadFailures = 0;
   /** Times that a connection's reading was paused. */

@@ -44,6 +44,11 @@ export function acceptorMetrics(core: AcceptorCore, httpInFlight: number): Metri
       'Deliveries given back for want of credit or of a reader.',
       counters.messagesReleased,
     ),
+    counter(
+      'sluice_filter_failures_total',
+      'Messages that an SQL filter could not be evaluated on, and that were not delivered.',
+      counters.filterFailures,
+    ),
     counter('sluice_cold_reads_total', 'Batches read from files.', counters.coldReads),
     counter(
       'sluice_cold_read_failures_total',

@@ -21,6 +21,12 @@ export type AcceptorConfig = {
   readonly defaultMaxAttempts: number;
   /** Milliseconds before attempt 2, 3, …; the last one repeats. */
   readonly defaultRetryBackoffMs: readonly number[];
+  /** Milliseconds that a message may be delayed at most. */
+  readonly delayMsMax: number;
+  /** Milliseconds of RocketMQ's delay levels 1, 2, … */
+  readonly delayLevelsMs: readonly number[];
+  /** Milliseconds after which the producer of a half message is asked what became of it. */
+  readonly transactionTimeoutMs: number;
   /** Milliseconds of a lease when a subscription does not say. */
   readonly defaultLeaseMs: number;
   readonly topicsMax: number;

@@ -38,7 +38,8 @@ const RING_POLL_MS = 2;
 const SHARD_DRAIN_MS = 15_000;
 
 export class Acceptor implements WebSocketHandler {
-  private readonly core: AcceptorCore;
+  /** What dialects in folders of their own decode to: remoting. */
+  readonly core: AcceptorCore;
   private readonly lifecycle: ShardLifecycle;
   private readonly webSocket: WebSocketFront;
   private readonly httpFront: HttpFront;
@@ -79,14 +80,24 @@ export class Acceptor implements WebSocketHandler {
     this.lifecycle.setRole(isSlave);
   }
 
+  /** This broker is a slave, and its master is there again. @param master - where, as far as it is known */
+  masterIsBack(master: string | undefined): void {
+    this.lifecycle.masterIsBack(master);
+  }
+
   /** All topics, in order of their names. */
   topics(): readonly TopicRecord[] {
     return this.core.topics.records.all();
   }
 
-  /** Calls `action` after each change of the topics. */
-  onTopicsChanged(action: () => void): void {
+  groupNames(): readonly string[] {
+    return this.core.groups.records.all().map(({ group }) => group);
+  }
+
+  /** Calls `action` after each change of the topics or groups. */
+  onNamesChanged(action: () => void): void {
     this.core.topics.records.onChange = action;
+    this.core.groups.records.onChange = action;
   }
 
   /** Decides about an upgrade to WebSocket. @returns undefined to let it in */

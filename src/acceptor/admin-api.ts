@@ -18,10 +18,9 @@ import type {
   TopicRecord,
   TopicStatus,
 } from '../protocol/shard-control.ts';
+import { filterText } from '../protocol/subscription-filter.ts';
 import type { AcceptorCore } from './acceptor-core.ts';
 import type { GroupSettings } from './group-records.ts';
-import { filterText } from './group-registry.ts';
-import { seekGroup } from './group-seek.ts';
 import { sessionOf } from './subscription.ts';
 import type { TopicSettings } from './topic-registry.ts';
 
@@ -83,6 +82,7 @@ export class AdminApi {
     const groups = this.core.groups.records.all().map((group) => ({
       ...group,
       members: this.membersOf(group).length,
+      pullMembers: this.core.pullMembers.describe(group.group).length,
     }));
     return { groups };
   }
@@ -103,6 +103,7 @@ export class AdminApi {
     return {
       ...group,
       members: this.membersOf(group),
+      pullMembers: core.pullMembers.describe(name),
       lag: total((queue) => queue.lag),
       inFlight: total((queue) => queue.inFlight),
       retrying: total((queue) => queue.retrying),
@@ -124,6 +125,10 @@ export class AdminApi {
       const members = this.membersOf(group).length;
       throw new SluiceError('GROUP_IN_USE', `the group ${name} has ${members} members connected`);
     }
+    if (core.pullMembers.has(name)) {
+      const clients = core.pullMembers.describe(name).length;
+      throw new SluiceError('GROUP_IN_USE', `the group ${name} has ${clients} clients that pull`);
+    }
     await core.groups.records.remove(group);
     return { deleted: name };
   }
@@ -136,7 +141,7 @@ export class AdminApi {
   ): Promise<object> {
     const group = this.core.groups.existing(name);
     const topic = this.core.topics.existing(topicName);
-    const result: SeekResult = await seekGroup(this.core.links, group, topic, to, dryRun);
+    const result: SeekResult = await this.core.offsets.reset(group, topic, to, dryRun);
     return { group: name, topic: topicName, dryRun, ...result };
   }
 

@@ -17,6 +17,14 @@ const UNREAD_PART = 1.5;
 const CLOSE_PART = 3;
 const RESUME_PART = 0.5;
 
+/** Whose reading stops while a ring is crowded: a session, or a connection of another dialect. */
+export interface RingReader {
+  readonly isClosed: boolean;
+  /** @returns true when reading was going on and stops now */
+  pause(reason: number): boolean;
+  resume(reason: number): void;
+}
+
 /** Stops and starts the deliveries of a session. */
 export type DeliveryGate = { hold(session: Session): void; release(session: Session): void };
 
@@ -25,7 +33,7 @@ export class BackPressure {
   private readonly counters: AcceptorCounters;
   private readonly gate: DeliveryGate;
   /** Sessions that wait for a ring to drain. */
-  private readonly crowded = new Map<ShardLink, Set<Session>>();
+  private readonly waiting = new Map<ShardLink, Set<RingReader>>();
   private readonly overBudget = new Set<Session>();
 
   constructor(clock: Clock, counters: AcceptorCounters, gate: DeliveryGate) {
@@ -35,8 +43,8 @@ export class BackPressure {
   }
 
   /** A request was handed to the shard: is it time that its sender feels the queue? */
-  afterRequest(session: Session, link: ShardLink): void {
-    if (link.isCrowded) this.pauseUntilDrained(session, link);
+  afterRequest(reader: RingReader, link: ShardLink): void {
+    if (link.isCrowded) this.pauseUntilDrained(reader, link);
   }
 
   /** A request did not fit. One who goes on sending all the same, where reading cannot be stopped, is closed. */
@@ -46,6 +54,12 @@ export class BackPressure {
     this.pauseUntilDrained(session, link);
     if (session.isFloodingBusy())
       session.connection.close(CLOSE_TRY_LATER, 'the broker is busy; wait before sending again');
+  }
+
+  /** The same for a connection whose reading can always be stopped. */
+  crowded(reader: RingReader, link: ShardLink): void {
+    this.counters.ringFull += 1;
+    this.pauseUntilDrained(reader, link);
   }
 
   /** Looks at what waits for the socket, after something was sent that did not go at once. */
@@ -77,15 +91,19 @@ export class BackPressure {
 
   forget(session: Session): void {
     this.overBudget.delete(session);
-    for (const sessions of this.crowded.values()) sessions.delete(session);
+    this.forgetReader(session);
+  }
+
+  forgetReader(reader: RingReader): void {
+    for (const readers of this.waiting.values()) readers.delete(reader);
   }
 
   /** Reads again from those whose ring has drained. @returns how many */
   resumeDrained(): number {
     let resumed = 0;
-    for (const [link, sessions] of this.crowded) {
+    for (const [link, sessions] of this.waiting) {
       if (!link.hasDrained) continue;
-      this.crowded.delete(link);
+      this.waiting.delete(link);
       for (const session of sessions) {
         if (this.isCrowdedElsewhere(session)) continue;
         session.resume(PAUSE_RING);
@@ -97,12 +115,12 @@ export class BackPressure {
 
   /** Does anybody wait for a ring to drain? */
   get isWaiting(): boolean {
-    return this.crowded.size > 0;
+    return this.waiting.size > 0;
   }
 
   /** Would `resumeDrained` resume somebody? */
   get canResume(): boolean {
-    for (const link of this.crowded.keys()) if (link.hasDrained) return true;
+    for (const link of this.waiting.keys()) if (link.hasDrained) return true;
     return false;
   }
 
@@ -123,22 +141,21 @@ export class BackPressure {
   }
 
   get pausedCount(): number {
-    const sessions = new Set<Session>();
-    for (const waiting of this.crowded.values())
-      for (const session of waiting) sessions.add(session);
-    return sessions.size;
+    const readers = new Set<RingReader>();
+    for (const waiting of this.waiting.values()) for (const reader of waiting) readers.add(reader);
+    return readers.size;
   }
 
-  private pauseUntilDrained(session: Session, link: ShardLink): void {
+  private pauseUntilDrained(session: RingReader, link: ShardLink): void {
     if (session.isClosed) return;
-    const sessions = this.crowded.get(link);
-    if (sessions === undefined) this.crowded.set(link, new Set([session]));
+    const sessions = this.waiting.get(link);
+    if (sessions === undefined) this.waiting.set(link, new Set([session]));
     else sessions.add(session);
     if (session.pause(PAUSE_RING)) this.counters.pauses += 1;
   }
 
-  private isCrowdedElsewhere(session: Session): boolean {
-    for (const sessions of this.crowded.values()) if (sessions.has(session)) return true;
+  private isCrowdedElsewhere(session: RingReader): boolean {
+    for (const sessions of this.waiting.values()) if (sessions.has(session)) return true;
     return false;
   }
 }

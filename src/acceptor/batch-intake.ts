@@ -2,13 +2,14 @@
  * SEND_BATCH frames: from the frame into the ring of the shard with one copy, and only the checks that routing and the
  * connection's limits need. The batch itself is the shard's to judge. Main thread, once per frame.
  */
-import { SluiceError } from '../base/errors.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { BODY_BYTES_MAX } from '../base/limits.ts';
 import { BATCH_RECORD_COUNT } from '../protocol/batch/batch-layout.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
 import { decodeSendBatchHeader, newSendBatchHeader, viewOf } from '../protocol/web/binary-codec.ts';
-import { SEND_BATCH } from '../protocol/web/frames-layout.ts';
+import type { Deferral } from '../protocol/web/checked-requests.ts';
 import type { AcceptorCore } from './acceptor-core.ts';
+import { NOT_DEFERRED } from './delays.ts';
 import { busy } from './send-path.ts';
 import { bodyTooLarge, queueNotFound } from './send-plan.ts';
 import type { Session } from './session.ts';
@@ -52,7 +53,7 @@ export class BatchIntake {
       const hint = 'Use an id again only after its receipt.';
       return new SluiceError('INVALID_ARGUMENT', text, { hint });
     }
-    const recordCount = view.getUint32(SEND_BATCH + BATCH_RECORD_COUNT, true);
+    const recordCount = view.getUint32(header.batchAt + BATCH_RECORD_COUNT, true);
     return (
       session.windowRefusal() ??
       this.sizeRefusal(view) ??
@@ -63,7 +64,7 @@ export class BatchIntake {
   private sizeRefusal(view: DataView): SluiceError | undefined {
     const { core, header } = this;
     const link = core.links.ofQueue(header.topicId, header.queueId);
-    const batchBytes = view.byteLength - SEND_BATCH;
+    const batchBytes = view.byteLength - header.batchAt;
     if (batchBytes > link.batchBytesMax) {
       const text = `the batch has ${batchBytes} bytes; this broker takes ${link.batchBytesMax}`;
       return new SluiceError('MESSAGE_TOO_LARGE', text);
@@ -80,7 +81,7 @@ export class BatchIntake {
     const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
     let largest = 0;
     try {
-      this.reader.open(bytes, view, SEND_BATCH);
+      this.reader.open(bytes, view, this.header.batchAt);
       while (this.reader.next()) largest = Math.max(largest, this.reader.body.length);
     } catch {
       // The shard refuses it for what is wrong with it.
@@ -90,10 +91,21 @@ export class BatchIntake {
 
   private handOver(session: Session, frame: Uint8Array): SluiceError | undefined {
     const { core } = this;
-    const { correlationId, topicId, queueId } = this.header;
+    const { correlationId, topicId, queueId, delayMs, deliverAt, batchAt } = this.header;
     const link = core.links.ofQueue(topicId, queueId);
     if (!link.isRunning) return link.refusal();
-    if (!link.produce(session.number, correlationId, topicId, queueId, frame, SEND_BATCH)) {
+    let dueAtMs = NOT_DEFERRED;
+    if (delayMs >= 0 || deliverAt >= 0) {
+      const due = this.dueAt(delayMs >= 0 ? { delayMs } : { deliverAt });
+      if (due instanceof SluiceError) return due;
+      dueAtMs = due;
+    }
+    const { number } = session;
+    const isTaken =
+      dueAtMs === NOT_DEFERRED
+        ? link.produce(number, correlationId, topicId, queueId, frame, batchAt)
+        : link.defer(number, correlationId, { topicId, queueId }, { dueAtMs }, frame, batchAt);
+    if (!isTaken) {
       core.backPressure.ringFull(session, link);
       return busy(link);
     }
@@ -102,5 +114,13 @@ export class BatchIntake {
     core.counters.batchesIn += 1;
     core.backPressure.afterRequest(session, link);
     return undefined;
+  }
+
+  private dueAt(deferral: Deferral): number | SluiceError {
+    try {
+      return this.core.delays.dueAtMs(deferral);
+    } catch (error) {
+      return toSluiceError(error);
+    }
   }
 }

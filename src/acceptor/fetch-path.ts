@@ -39,6 +39,31 @@ export type ReadMessage = { readonly fields: string; readonly storedAt: number }
 /** Called exactly once, with the fields of a `fetched` answer as JSON text or with the refusal. */
 export type FetchDone = (fieldsJson: string | undefined, failure: SluiceError | undefined) => void;
 
+/** What a dialect makes of the messages that a fetch finds. */
+export type FetchReader<Part> = {
+  /**
+   * Reads one extent, as soon as its bytes are there; not in the order of the offsets.
+   * @shape `stored` is borrowed until the call returns
+   */
+  readonly read: (extent: Extent, stored: Uint8Array) => Part;
+  /** Called exactly once, with the parts in the order of their offsets. */
+  readonly done: (fetched: Fetched<Part>) => void;
+  readonly failed: (error: SluiceError) => void;
+};
+
+export type Fetched<Part> = {
+  readonly parts: readonly Part[];
+  readonly nextOffset: number;
+  readonly minOffset: number;
+  /** One past the last visible message. */
+  readonly maxOffset: number;
+  /** Were messages read from the disk, because memory does not hold them any more? */
+  readonly isCold: boolean;
+};
+
+/** Which messages: as in a `fetch` op, and how many bytes of batches. */
+export type FetchWish = Omit<FetchCommand, 'topic'> & { readonly bytesMax: number };
+
 export class FetchPath {
   private readonly clock: Clock;
   private readonly links: ShardLinks;
@@ -63,54 +88,83 @@ export class FetchPath {
 
   /** @param topic - has the queue */
   fetch(topic: TopicRecord, command: FetchCommand, done: FetchDone): void {
-    const link = this.links.ofQueue(topic.topicId, command.queueId);
+    this.fetchParts(
+      topic,
+      { ...command, bytesMax: FETCH_BYTES_MAX },
+      {
+        read: (extent, stored) => this.messages(topic, extent, stored),
+        done: ({ parts, nextOffset, minOffset, maxOffset }) => {
+          const list = parts.flat().map(({ fields }) => `{${fields}}`);
+          const offsets = `"nextOffset":${nextOffset},"minOffset":${minOffset},"maxOffset":${maxOffset}`;
+          done(`"messages":[${list.join(',')}],${offsets}`, undefined);
+        },
+        failed: (error) => done(undefined, error),
+      },
+    );
+  }
+
+  /** The same for any dialect. @param topic - has the queue */
+  fetchParts<Part>(topic: TopicRecord, wish: FetchWish, reader: FetchReader<Part>): void {
+    const { queueId, waitMs } = wish;
+    const link = this.links.ofQueue(topic.topicId, queueId);
     if (!link.isRunning || !link.takesAcks) {
-      done(undefined, link.isRunning ? busy(link) : link.refusal());
+      reader.failed(link.isRunning ? busy(link) : link.refusal());
       return;
     }
     const waiter: Waiter = {
       replied: (type, _bytes, view, at) => {
         invariant(type === layout.REPLY_FETCHED, 'a fetch is answered by FETCHED', type);
-        this.fetched(link, topic, command.queueId, view, at, done);
+        this.fetched(link, queueId, view, at, reader);
       },
-      failed: (error) => done(undefined, error),
-      isLongPoll: command.waitMs > 0,
+      failed: reader.failed,
+      isLongPoll: waitMs > 0,
     };
-    const deadlineMs = this.clock.monotonicMs() + command.waitMs + SHARD_ANSWER_MS_MAX;
+    const deadlineMs = this.clock.monotonicMs() + waitMs + SHARD_ANSWER_MS_MAX;
     link.fetch({
       correlation: this.pending.add(link.shard, waiter, deadlineMs),
       topicId: topic.topicId,
-      queueId: command.queueId,
-      offset: command.offset,
-      messagesMax: command.max,
-      bytesMax: FETCH_BYTES_MAX,
-      waitMs: command.waitMs,
+      queueId,
+      offset: wish.offset,
+      messagesMax: wish.max,
+      bytesMax: wish.bytesMax,
+      waitMs,
     });
   }
 
   /** The messages of an extent, read from their file. @throws RECORD_CORRUPT, STORAGE_IO */
-  async readMessages(topic: TopicRecord, extent: Extent): Promise<readonly ReadMessage[]> {
+  readMessages(topic: TopicRecord, extent: Extent): Promise<readonly ReadMessage[]> {
+    return this.readExtent(extent, (_, stored) => this.messages(topic, extent, stored));
+  }
+
+  /** An extent, read from its file, as what `read` makes of it. @throws RECORD_CORRUPT, STORAGE_IO */
+  async readExtent<Part>(
+    extent: Extent,
+    read: (extent: Extent, stored: Uint8Array) => Part,
+  ): Promise<Part> {
     const { shard, position, batchBytes } = extent;
     const stored = await this.coldReads.read(shard, position, batchBytes);
     checkStored(stored, position, batchBytes);
-    return this.messages(topic, extent, stored);
+    return read(extent, stored);
   }
 
-  private fetched(
+  private fetched<Part>(
     link: ShardLink,
-    topic: TopicRecord,
     queueId: number,
     view: DataView,
     at: number,
-    done: FetchDone,
+    reader: FetchReader<Part>,
   ): void {
-    const offsets = `"nextOffset":${getU64(view, at + layout.FETCHED_NEXT_OFFSET)},"minOffset":${getU64(view, at + layout.FETCHED_MIN_OFFSET)},"maxOffset":${getU64(view, at + layout.FETCHED_MAX_OFFSET)}`;
+    const offsets = {
+      nextOffset: getU64(view, at + layout.FETCHED_NEXT_OFFSET),
+      minOffset: getU64(view, at + layout.FETCHED_MIN_OFFSET),
+      maxOffset: getU64(view, at + layout.FETCHED_MAX_OFFSET),
+    };
     const extentCount = view.getUint32(at + layout.FETCHED_EXTENT_COUNT, true);
-    const parts: (readonly ReadMessage[] | Promise<readonly ReadMessage[]>)[] = [];
+    const parts: (Part | Promise<Part>)[] = [];
     let isHot = true;
     for (let index = 0; index < extentCount; index += 1) {
       const extentAt = at + layout.FETCHED_EXTENTS + index * layout.EXTENT_BYTES;
-      const extent = readExtent(link.shard, queueId, view, extentAt);
+      const extent = extentAtOf(link.shard, queueId, view, extentAt);
       const flags = view.getUint32(extentAt + layout.EXTENT_FLAGS, true);
       const stored =
         (flags & layout.EXTENT_COLD) !== 0
@@ -118,19 +172,14 @@ export class FetchPath {
           : link.port.tailView(extent.position, extent.batchBytes);
       if (stored === undefined) isHot = false;
       parts.push(
-        stored === undefined
-          ? this.readMessages(topic, extent)
-          : this.messages(topic, extent, stored),
+        stored === undefined ? this.readExtent(extent, reader.read) : reader.read(extent, stored),
       );
     }
-    const finish = (messages: readonly (readonly ReadMessage[])[]): void => {
-      const list = messages.flat().map(({ fields }) => `{${fields}}`);
-      done(`"messages":[${list.join(',')}],${offsets}`, undefined);
-    };
-    if (isHot) finish(parts as (readonly ReadMessage[])[]);
+    if (isHot) reader.done({ parts: parts as Part[], ...offsets, isCold: false });
     else
-      Promise.all(parts).then(finish, (error: unknown) =>
-        done(undefined, toSluiceError(error, 'STORAGE_IO')),
+      Promise.all(parts).then(
+        (read) => reader.done({ parts: read, ...offsets, isCold: true }),
+        (error: unknown) => reader.failed(toSluiceError(error, 'STORAGE_IO')),
       );
   }
 
@@ -154,7 +203,7 @@ export class FetchPath {
   }
 }
 
-function readExtent(shard: number, queueId: number, view: DataView, at: number): Extent {
+function extentAtOf(shard: number, queueId: number, view: DataView, at: number): Extent {
   return {
     shard,
     queueId,

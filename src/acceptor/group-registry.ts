@@ -4,24 +4,38 @@
  */
 import { SluiceError } from '../base/errors.ts';
 import type { GroupRecord, TopicRecord } from '../protocol/shard-control.ts';
+import {
+  filterText,
+  isSameFilter,
+  isSqlFilter,
+  type SubscriptionFilter,
+} from '../protocol/subscription-filter.ts';
 import { assignQueues } from './queue-assignment.ts';
+
+/** What the members of a group must agree on, for one topic. */
+export type MemberTerms = {
+  readonly filter: SubscriptionFilter;
+  /** One message of a queue at a time. */
+  readonly ordered: boolean;
+};
 
 /** One group reading one topic. */
 class Membership {
-  readonly filter: readonly string[] | null;
+  readonly terms: MemberTerms;
   /** Members that have joined; only active ones are given queues. */
   readonly joined = new Set<number>();
   readonly active = new Set<number>();
   owners: ReadonlyMap<number, number> = new Map();
 
-  constructor(filter: readonly string[] | null) {
-    this.filter = filter;
+  constructor(terms: MemberTerms) {
+    this.terms = terms;
   }
 }
 
-/** A filter as people write it. */
-export function filterText(filter: readonly string[] | null): string {
-  return filter === null ? '*' : filter.join(' || ');
+function termsText({ filter, ordered }: MemberTerms): string {
+  const order = ordered ? ', in order' : '';
+  const language = isSqlFilter(filter) ? 'SQL filter' : 'filter';
+  return `with the ${language} ${JSON.stringify(filterText(filter))}${order}`;
 }
 
 export class GroupRegistry {
@@ -31,20 +45,16 @@ export class GroupRegistry {
   /**
    * A subscription joins and gets no queues yet.
    *
-   * @throws SUBSCRIPTION_MISMATCH when the group reads this topic with another filter
+   * @throws SUBSCRIPTION_MISMATCH when the group reads this topic on other terms
    */
-  join(
-    group: GroupRecord,
-    topic: TopicRecord,
-    subscription: number,
-    filter: readonly string[] | null,
-  ): void {
+  join(group: GroupRecord, topic: TopicRecord, subscription: number, terms: MemberTerms): void {
     const topics = this.groups.get(group.groupId) ?? new Map<number, Membership>();
-    const membership = topics.get(topic.topicId) ?? new Membership(filter);
-    if (filterText(membership.filter) !== filterText(filter)) {
+    const membership = topics.get(topic.topicId) ?? new Membership(terms);
+    const theirs = membership.terms;
+    if (theirs.ordered !== terms.ordered || !isSameFilter(theirs.filter, terms.filter)) {
       throw new SluiceError(
         'SUBSCRIPTION_MISMATCH',
-        `the group ${group.group} reads ${topic.topic} with the filter ${JSON.stringify(filterText(membership.filter))}; this member asks for ${JSON.stringify(filterText(filter))}`,
+        `the group ${group.group} reads ${topic.topic} ${termsText(theirs)}; this member asks for it ${termsText(terms)}`,
       );
     }
     membership.joined.add(subscription);

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { KIB } from '../base/units.ts';
+import type { RecordMatcher } from '../filter/record-matcher.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
 import {
   SETTLE_ACK,
@@ -11,10 +12,12 @@ import {
   SETTLE_NACK,
   SETTLE_RELEASE,
 } from '../protocol/envelope-layout.ts';
-import { viewOf } from '../protocol/web/binary-codec.ts';
+import { isSqlFilter } from '../protocol/subscription-filter.ts';
+import { selectionBytes, viewOf } from '../protocol/web/binary-codec.ts';
 import type { AcceptorCounters } from './acceptor-counters.ts';
 import type { DeliveryEntry } from './delivery-entry.ts';
 import type { MessageFrames } from './message-frames.ts';
+import type { MessageRates } from './message-rates.ts';
 import type { Session } from './session.ts';
 import type { ShardLinks } from './shard-links.ts';
 import type { SettleRange } from './shard-requests.ts';
@@ -26,6 +29,7 @@ export type HandOverParts = {
   readonly links: ShardLinks;
   readonly frames: MessageFrames;
   readonly counters: AcceptorCounters;
+  readonly rates: MessageRates;
   /** Told the session that was written to, and how much. */
   readonly wrote: (session: Session, bytes: number) => void;
 };
@@ -40,6 +44,8 @@ export class HandOver {
   /** Records that the filter leaves out, of the delivery being handed over. */
   private skipped: SettleRange[] = [];
   private copy: Uint8Array = new Uint8Array(0);
+  /** A bit for each record of the delivery being handed over: is it wanted? */
+  private selection: Uint8Array = new Uint8Array(0);
 
   constructor(parts: HandOverParts) {
     this.parts = parts;
@@ -122,24 +128,30 @@ export class HandOver {
     stored: Uint8Array,
     leaseMs: number,
   ): number {
-    const { ledger, tags, sink } = subscription;
+    const { ledger, matcher, sink } = subscription;
     if (sink.kind !== 'binary') return 0;
     let records = Math.min(entry.count, ledger.credit);
     let taken = records;
-    if (tags !== null) {
+    if (matcher !== null) {
       taken = 0;
+      const selection = this.emptySelection(entry.count);
       openAt(this.reader, stored, viewOf(stored), entry.firstIndex);
       for (records = 0; records < entry.count && this.reader.next(); records += 1) {
-        const matches = tags.has(this.reader.tag);
-        if (matches && taken === ledger.credit) break;
-        if (matches) taken += 1;
-        else this.skip(entry, entry.baseOffset + this.reader.index);
+        if (!this.isWanted(matcher)) {
+          this.skip(entry, entry.baseOffset + this.reader.index);
+          continue;
+        }
+        if (taken === ledger.credit) break;
+        taken += 1;
+        selection[records >>> 3] = (selection[records >>> 3] as number) | (1 << (records & 7));
       }
     }
     if (taken === 0) return records;
     ledger.take(taken);
-    this.parts.counters.messagesDelivered += taken;
-    const frame = this.parts.frames.binary(entry, stored, records, leaseMs);
+    this.delivered(subscription, taken);
+    // Which tags are wanted the client knows; what an SQL filter chose it is told.
+    const selection = isSqlFilter(subscription.filter) ? this.selection : null;
+    const frame = this.parts.frames.binary(entry, stored, { count: records, leaseMs, selection });
     sink.session.connection.sendBinary(frame);
     this.parts.wrote(sink.session, frame.length);
     return records;
@@ -150,7 +162,7 @@ export class HandOver {
     entry: DeliveryEntry,
     inPlace: Uint8Array,
   ): number {
-    const { ledger, tags, sink } = subscription;
+    const { ledger, matcher, sink } = subscription;
     const stored = this.readable(inPlace, entry.count);
     const view = viewOf(stored);
     const storedAt = storedAtMs(view);
@@ -158,13 +170,13 @@ export class HandOver {
     openAt(this.reader, stored, view, entry.firstIndex);
     for (; records < entry.count && this.reader.next(); records += 1) {
       const queueOffset = entry.baseOffset + this.reader.index;
-      if (tags !== null && !tags.has(this.reader.tag)) {
+      if (matcher !== null && !this.isWanted(matcher)) {
         this.skip(entry, queueOffset);
         continue;
       }
       if (ledger.credit === 0 || subscription.state === 'gone') break;
       ledger.take(1);
-      this.parts.counters.messagesDelivered += 1;
+      this.delivered(subscription, 1);
       const fields = this.parts.frames.json(subscription, entry, this.reader, storedAt);
       if (sink.kind === 'poll') sink.taker.take(`{${fields}}`, entry, queueOffset);
       else {
@@ -187,6 +199,25 @@ export class HandOver {
     const copy = this.copy.subarray(0, stored.length);
     copy.set(stored);
     return copy;
+  }
+
+  private delivered(subscription: Subscription, count: number): void {
+    this.parts.counters.messagesDelivered += count;
+    this.parts.rates.took(subscription.rate, count);
+  }
+
+  private isWanted(matcher: RecordMatcher): boolean {
+    const failures = matcher.failures;
+    const isWanted = matcher.matches(this.reader);
+    this.parts.counters.filterFailures += matcher.failures - failures;
+    return isWanted;
+  }
+
+  private emptySelection(count: number): Uint8Array {
+    const bytes = selectionBytes(count);
+    if (this.selection.length < bytes) this.selection = new Uint8Array(2 * bytes);
+    this.selection.fill(0, 0, bytes);
+    return this.selection;
   }
 
   private skip(entry: DeliveryEntry, queueOffset: number): void {

@@ -2,6 +2,7 @@
 import { SluiceError } from '../base/errors.ts';
 import {
   ATTEMPTS_MAX,
+  DELAYED_LIST_MAX,
   REDRIVE_MAX,
   RETRY_BACKOFF_MS_MAX,
   TOPIC_QUEUES_MAX,
@@ -10,6 +11,7 @@ import type { WhenFull } from '../protocol/shard-control.ts';
 import { parseSeekTarget } from '../protocol/web/consume-fields.ts';
 import { FieldReader } from '../protocol/web/field-reader.ts';
 import { bodyFields, jsonResponse, queryReader } from '../protocol/web/http-codec.ts';
+import { readDecision } from '../protocol/web/json-codec.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import type { AcceptorCore } from './acceptor-core.ts';
 import type { AcceptorOptions, ReplicationControl } from './acceptor-options.ts';
@@ -17,6 +19,7 @@ import { AdminApi } from './admin-api.ts';
 import type { Route, RouteHandler } from './http-routes.ts';
 import { welcomeLimits } from './operations.ts';
 
+const TRANSACTIONS_LIST_DEFAULT = 100;
 const WHEN_FULL: readonly string[] = ['refuse', 'drop-oldest', 'drop-consumed'];
 
 /** @source docs/PROTOCOL.md, section 4 */
@@ -38,7 +41,9 @@ export function adminRoutes(core: AcceptorCore, options: AcceptorOptions): reado
         limits: welcomeLimits(core),
       }),
     ),
-    get('/api/replication', async () => jsonResponse(200, await replicationOf(options).facts())),
+    get('/api/replication', async () =>
+      jsonResponse(200, { ...(await replicationOf(options).facts()), ...options.readyFacts?.() }),
+    ),
     post('/api/replication/promote', (request) => promote(options, request)),
     post('/api/replication/resumeWrites', () =>
       jsonResponse(200, replicationOf(options).resumeWrites()),
@@ -62,6 +67,10 @@ export function adminRoutes(core: AcceptorCore, options: AcceptorOptions): reado
     ),
     post('/api/groups/{group}/offsets', (request, group) => resetOffsets(api, request, group)),
     post('/api/groups/{group}/redrive', (request, group) => redrive(api, request, group)),
+    get('/api/transactions', (request) => listTransactions(core, request)),
+    post('/api/transactions/{messageId}', (request, messageId) =>
+      endTransaction(core, request, messageId),
+    ),
     get('/api/messages/{messageId}', async (_request, messageId) =>
       jsonResponse(200, await api.message(messageId)),
     ),
@@ -158,4 +167,21 @@ async function findByKey(
 ): Promise<HttpResponse> {
   const key = queryReader(request.query, ['key']).text('key');
   return jsonResponse(200, `{"messages":${await api.messagesByKey(topic, key)}}`);
+}
+
+async function listTransactions(core: AcceptorCore, request: HttpRequest): Promise<HttpResponse> {
+  const reader = queryReader(request.query, ['max', 'state']);
+  const state = reader.optionalText('state') ?? 'parked';
+  if (state !== 'parked' && state !== 'all') reader.wrong('state', state, '"parked" or "all"');
+  const max = reader.optionalInteger('max', 1, DELAYED_LIST_MAX) ?? TRANSACTIONS_LIST_DEFAULT;
+  return jsonResponse(200, await core.transactions.list(state === 'parked', max));
+}
+
+async function endTransaction(
+  core: AcceptorCore,
+  request: HttpRequest,
+  messageId: string,
+): Promise<HttpResponse> {
+  const isCommit = readDecision(readerOf(request, ['decision']));
+  return jsonResponse(200, { outcome: await core.transactions.end(messageId, isCommit) });
 }

@@ -1,7 +1,14 @@
 /** The HTTP routes of messages: sending, polling, acks; and the probes. */
 import type { SluiceError } from '../base/errors.ts';
 import { METRICS_CONTENT_TYPE } from '../observe/metrics-text.ts';
-import { decodeAcks, decodePoll, decodePost, jsonResponse } from '../protocol/web/http-codec.ts';
+import {
+  decodeAcks,
+  decodeDelayedList,
+  decodeDelayedTarget,
+  decodePoll,
+  decodePost,
+  jsonResponse,
+} from '../protocol/web/http-codec.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import type { AcceptorCore } from './acceptor-core.ts';
 import type { AcceptorOptions } from './acceptor-options.ts';
@@ -22,6 +29,22 @@ export function messageRoutes(core: AcceptorCore, options: AcceptorOptions): rea
       path: '/v1/topics/{topic}/messages',
       beginsWork: true,
       handler: (request, topic) => poll(core, request, topic),
+    },
+    {
+      method: 'GET',
+      path: '/v1/topics/{topic}/delayed',
+      handler: async (request, topic) => {
+        const { key, max } = decodeDelayedList(request.query);
+        return jsonResponse(200, await core.delayed.list(topic, key, max));
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/v1/topics/{topic}/delayed',
+      handler: async (request, topic) => {
+        const target = decodeDelayedTarget(request.query);
+        return jsonResponse(200, await core.delayed.cancel(topic, target));
+      },
     },
     {
       method: 'POST',
@@ -48,7 +71,12 @@ export function messageRoutes(core: AcceptorCore, options: AcceptorOptions): rea
 }
 
 function post(core: AcceptorCore, request: HttpRequest, topic: string): Promise<HttpResponse> {
-  const command = decodePost(topic, request.headers, request.body);
+  const { headers, body, remoteAddress } = request;
+  const command = decodePost(topic, headers, body);
+  const messages = command.records.length;
+  const nowMs = core.clock.monotonicMs();
+  const tooFast = core.addressRates.refusal(remoteAddress, messages, body.length, nowMs);
+  if (tooFast !== undefined) throw tooFast;
   return new Promise((resolve, reject) => {
     core.sends.submit(command, undefined, (outcome) => {
       if ('refusal' in outcome) reject(new HttpRefusal(outcome.refusal));

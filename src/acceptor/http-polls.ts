@@ -177,6 +177,7 @@ export class HttpPolls {
       topic,
       group,
       filter: command.filter,
+      ordered: false,
       from: command.from,
       credit: 0,
       leaseMs: this.parts.config.defaultLeaseMs,

@@ -9,6 +9,7 @@ import {
   type DeliverHeader,
   encodeDeliverHeader,
   newDeliverHeader,
+  selectionBytes,
   viewOf,
 } from '../protocol/web/binary-codec.ts';
 import { DELIVER_STORED_BATCH } from '../protocol/web/frames-layout.ts';
@@ -32,10 +33,21 @@ export class MessageFrames {
   /**
    * The DELIVER frame for the first `count` records of a delivery.
    *
+   * @param selection - a bit for each of them; null: all, or the client knows which by their tags
    * @shape a view of a reused buffer, valid until the next call
    */
-  binary(entry: DeliveryEntry, stored: Uint8Array, count: number, leaseMs: number): Uint8Array {
-    const bytes = DELIVER_STORED_BATCH + stored.length;
+  binary(
+    entry: DeliveryEntry,
+    stored: Uint8Array,
+    what: {
+      readonly count: number;
+      readonly leaseMs: number;
+      readonly selection: Uint8Array | null;
+    },
+  ): Uint8Array {
+    const { count, leaseMs, selection } = what;
+    const storedEnd = DELIVER_STORED_BATCH + stored.length;
+    const bytes = storedEnd + (selection === null ? 0 : selectionBytes(count));
     if (this.scratch.length < bytes) {
       this.scratch = new Uint8Array(Math.max(SCRATCH_BYTES, 2 ** Math.ceil(Math.log2(bytes))));
       this.view = viewOf(this.scratch);
@@ -51,8 +63,11 @@ export class MessageFrames {
     header.leaseId = entry.leaseId;
     header.leaseMs = leaseMs;
     header.topicId = entry.topicId;
+    header.hasSelection = selection !== null;
     encodeDeliverHeader(this.view, header);
     this.scratch.set(stored, DELIVER_STORED_BATCH);
+    if (selection !== null)
+      this.scratch.set(selection.subarray(0, selectionBytes(count)), storedEnd);
     return this.scratch.subarray(0, bytes);
   }
 
@@ -73,6 +88,7 @@ export class MessageFrames {
     };
     const prefix = tokenPrefix(subscription.group.groupId, entry.topicId, entry.queueId);
     const token = tokenOf(prefix, queueOffset, entry.leaseId);
-    return `${messageFieldsJson(place, record)},"attempt":${entry.attempt},"token":"${token}"`;
+    const fence = subscription.ordered ? `,"fence":${entry.leaseId}` : '';
+    return `${messageFieldsJson(place, record)},"attempt":${entry.attempt},"token":"${token}"${fence}`;
   }
 }

@@ -11,6 +11,7 @@ import {
   FRAME_BYTES_MAX,
   SUBSCRIPTIONS_PER_CONNECTION_MAX,
 } from '../base/limits.ts';
+import { checkGroupName } from '../base/names.ts';
 import type {
   CheckedRequest,
   SeekCommand,
@@ -18,7 +19,6 @@ import type {
 } from '../protocol/web/checked-requests.ts';
 import type { RequestOp, WelcomeLimits } from '../protocol/web/messages.ts';
 import type { AcceptorCore } from './acceptor-core.ts';
-import { seekGroup } from './group-seek.ts';
 import type { Responder } from './responder.ts';
 import { checkQueue } from './send-plan.ts';
 import { CLOSE_POLICY, type Session } from './session.ts';
@@ -56,6 +56,7 @@ const WHILE_DRAINING: ReadonlySet<RequestOp> = new Set([
   'ack',
   'nack',
   'extend',
+  'endTransaction',
 ]);
 
 const OPERATIONS: { readonly [Op in RequestOp]: Operation<Op> } = {
@@ -84,10 +85,14 @@ const OPERATIONS: { readonly [Op in RequestOp]: Operation<Op> } = {
     core.subscriptions.close(ownSubscription(core, responder.session, subscription));
     responder.answer('ok');
   },
-  credit: (core, { subscription, more }, responder) => {
-    ownSubscription(core, responder.session, subscription).ledger.add(more);
+  credit: (core, { subscription, more, less }, responder) => {
+    const { ledger } = ownSubscription(core, responder.session, subscription);
+    // What is on its way has taken its credit already.
+    const taken = Math.min(less, ledger.credit);
+    if (less > 0) ledger.reduce(taken);
+    else ledger.add(more);
     if (responder.id === undefined) responder.dismiss();
-    else responder.answer('ok');
+    else responder.answer('ok', less > 0 ? { taken } : {});
   },
   ack: settle,
   nack: settle,
@@ -102,6 +107,26 @@ const OPERATIONS: { readonly [Op in RequestOp]: Operation<Op> } = {
   },
   seek: (core, request, responder) => {
     seek(core, request.seek, responder).catch(responder.refuseThrown);
+  },
+  delayed: (core, { topic, key, max }, responder) => {
+    core.delayed
+      .list(topic, key, max)
+      .then((list) => responder.answer('delayed', list), responder.refuseThrown);
+  },
+  cancelDelayed: (core, { topic, target }, responder) => {
+    core.delayed
+      .cancel(topic, target)
+      .then((result) => responder.answer('cancelDelayed', result), responder.refuseThrown);
+  },
+  checkTransactions: (core, { group }, responder) => {
+    checkGroupName(group);
+    core.sessionChecker.join(group, responder.session);
+    responder.answer('ok');
+  },
+  endTransaction: (core, { messageId, isCommit, group }, responder) => {
+    core.transactions
+      .end(messageId, isCommit, group)
+      .then((outcome) => responder.answer('endTransaction', { outcome }), responder.refuseThrown);
   },
   ping: (_core, _request, responder) => responder.answer('pong'),
 };
@@ -169,6 +194,8 @@ async function subscribe(
   }
   session.subscribing += 1;
   try {
+    // A filter that is wrong makes neither topic nor group.
+    core.filters.ofSubscription(command.filter);
     const topic = await core.topics.require(command.topic);
     const group = await core.groups.require(command.group);
     const sink = { kind: responder.dialect, session } as const;
@@ -213,6 +240,6 @@ function settle(
 async function seek(core: AcceptorCore, command: SeekCommand, responder: Responder): Promise<void> {
   const topic = core.topics.existing(command.topic);
   const group = core.groups.existing(command.group);
-  await seekGroup(core.links, group, topic, command.to, false);
+  await core.offsets.reset(group, topic, command.to, false);
   responder.answer('ok');
 }

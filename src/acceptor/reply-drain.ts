@@ -119,6 +119,7 @@ export class ReplyDrain {
       this.onEvent(this.link.shard, JSON.parse(json) as ShardEvent);
       return true;
     }
+    if (type === layout.REPLY_PRODUCED) this.countStored(at);
     // All other replies begin with session and correlation.
     const session = view.getUint32(at + layout.PRODUCED_SESSION, true);
     const correlation = view.getUint32(at + layout.PRODUCED_CORRELATION, true);
@@ -130,6 +131,12 @@ export class ReplyDrain {
     if (type === layout.REPLY_FAILED) waiter?.failed(this.failure(at, length));
     else waiter?.replied(type, bytes, view, at, length);
     return true;
+  }
+
+  private countStored(at: number): void {
+    const { view } = this.link.port.replies;
+    if ((view.getUint8(at + layout.PRODUCED_FLAGS) & layout.PRODUCED_FLAG_DUPLICATE) !== 0) return;
+    this.core.rates.stored.add(view.getUint32(at + layout.PRODUCED_RECORD_COUNT, true));
   }
 
   /** The answer to a SEND_BATCH frame. */
@@ -161,6 +168,7 @@ export class ReplyDrain {
     entry.queueId = view.getUint16(at + layout.PRODUCED_QUEUE_ID, true);
     entry.durability = view.getUint8(at + layout.PRODUCED_DURABILITY);
     entry.duplicate = (flags & layout.PRODUCED_FLAG_DUPLICATE) !== 0;
+    entry.deferred = (flags & layout.PRODUCED_FLAG_DEFERRED) !== 0;
     entry.baseQueueOffset = baseOffset === layout.OFFSET_UNKNOWN ? -1 : baseOffset;
     entry.position = getU64(view, at + layout.PRODUCED_POSITION);
     entry.recordCount = view.getUint32(at + layout.PRODUCED_RECORD_COUNT, true);

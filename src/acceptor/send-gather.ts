@@ -42,11 +42,11 @@ export class SendGather {
     this.done = done;
   }
 
-  waiterOf(batch: PlannedBatch, shard: number, messageIdPrefix: string): Waiter {
+  waiterOf(batch: PlannedBatch, shard: number, messageIdPrefix: string, isHalf = false): Waiter {
     return {
       replied: (type, _bytes, view, at) => {
         invariant(type === layout.REPLY_PRODUCED, 'a batch is answered by PRODUCED', type);
-        this.stored(batch, shard, messageIdPrefix, view, at);
+        this.stored(batch, shard, messageIdPrefix, isHalf, view, at);
       },
       failed: (error) => this.failed(error),
     };
@@ -56,21 +56,27 @@ export class SendGather {
     batch: PlannedBatch,
     shard: number,
     prefix: string,
+    isHalf: boolean,
     view: DataView,
     at: number,
   ): void {
     const baseOffset = getU64(view, at + layout.PRODUCED_BASE_OFFSET);
     const position = getU64(view, at + layout.PRODUCED_POSITION);
     const isKnown = baseOffset !== layout.OFFSET_UNKNOWN;
+    const isDeferred =
+      (view.getUint8(at + layout.PRODUCED_FLAGS) & layout.PRODUCED_FLAG_DEFERRED) !== 0;
+    const time = { deliverAt: isKnown ? baseOffset : null };
+    const later = isHalf ? { half: true as const } : isDeferred ? time : {};
     const durability = durabilityName(view.getUint8(at + layout.PRODUCED_DURABILITY));
     const flags = view.getUint8(at + layout.PRODUCED_FLAGS);
     for (const [place, index] of batch.indices.entries()) {
       this.receipts[index] = {
         queueId: batch.queueId,
-        queueOffset: isKnown ? baseOffset + place : -1,
-        messageId: isKnown ? messageIdOf(prefix, shard, position, place) : '',
+        queueOffset: isKnown && !isDeferred ? baseOffset + place : -1,
+        messageId: isKnown || isDeferred ? messageIdOf(prefix, shard, position, place) : '',
         durability,
         duplicate: (flags & layout.PRODUCED_FLAG_DUPLICATE) !== 0,
+        ...later,
       };
     }
     this.counters.batchesStored += 1;

@@ -9,13 +9,14 @@ import { type ErrorBody, SluiceError, toSluiceError } from '../base/errors.ts';
 import { SHARD_ANSWER_MS_MAX } from '../base/limits.ts';
 import { KIB } from '../base/units.ts';
 import { BatchBuilder } from '../protocol/batch/batch-builder.ts';
-import { PRODUCE_BATCH } from '../protocol/envelope-layout.ts';
+import { DEFER_BATCH } from '../protocol/envelope-layout.ts';
 import type { TopicRecord } from '../protocol/shard-control.ts';
 import type { SendCommand } from '../protocol/web/checked-requests.ts';
 import type { WireReceipt } from '../protocol/web/messages.ts';
 import type { AcceptorCounters } from './acceptor-counters.ts';
 import type { AcceptorConfig } from './acceptor-options.ts';
 import { type BackPressure, RING_RETRY_MS } from './back-pressure.ts';
+import { type Delays, NOT_DEFERRED } from './delays.ts';
 import type { PendingRequests } from './pending-requests.ts';
 import { refusalBody } from './responder.ts';
 import { SendGather } from './send-gather.ts';
@@ -24,6 +25,7 @@ import type { Session } from './session.ts';
 import { recordSpace, type ShardLink } from './shard-link.ts';
 import type { ShardLinks } from './shard-links.ts';
 import type { TopicRegistry } from './topic-registry.ts';
+import type { Transactions } from './transactions.ts';
 
 /** How a send ended: a receipt per message, or a refusal. */
 export type SendOutcome =
@@ -38,6 +40,8 @@ export type SendPathParts = {
   readonly pending: PendingRequests;
   readonly counters: AcceptorCounters;
   readonly backPressure: BackPressure;
+  readonly delays: Delays;
+  readonly transactions: Transactions;
 };
 
 const BUILDER_BYTES: number = 64 * KIB;
@@ -84,10 +88,13 @@ export class SendPath {
     done: (outcome: SendOutcome) => void,
   ): void {
     try {
-      const planned = planSend(topic, command, this.keylessQueue(topic), {
+      const bounds = {
         batchBytesMax: this.parts.links.get(0).batchBytesMax,
         bodyBytesMax: this.parts.config.bodyBytesMax,
-      });
+      };
+      const planned = planSend(topic, command, this.keylessQueue(topic), bounds, (deferral) =>
+        this.parts.delays.dueAtMs(deferral),
+      );
       this.checkRoom(topic, planned, session);
       this.handOver(topic, command, planned, session, done);
     } catch (error) {
@@ -119,7 +126,7 @@ export class SendPath {
       const link = this.parts.links.ofQueue(topic.topicId, batch.queueId);
       if (!link.isRunning) throw link.refusal();
       const need = needs.get(link) ?? { space: 0, largest: 0 };
-      const space = recordSpace(PRODUCE_BATCH + batch.bytes);
+      const space = recordSpace(DEFER_BATCH + batch.bytes);
       need.space += space;
       need.largest = Math.max(need.largest, space);
       needs.set(link, need);
@@ -148,14 +155,21 @@ export class SendPath {
   ): void {
     const { clock, links, pending, counters, backPressure } = this.parts;
     const bornAtMs = clock.epochMs();
+    const isHalf = command.transactionGroup !== undefined;
     const deadlineMs = clock.monotonicMs() + SHARD_ANSWER_MS_MAX;
     const gather = new SendGather(command.records.length, planned.length, counters, done);
     for (const batch of planned) {
       const link = links.ofQueue(topic.topicId, batch.queueId);
-      const waiter = gather.waiterOf(batch, link.shard, this.messageIdPrefix());
+      const waiter = gather.waiterOf(batch, link.shard, this.messageIdPrefix(), isHalf);
       const correlation = pending.add(link.shard, waiter, deadlineMs);
       const bytes = this.build(command, batch, bornAtMs);
-      if (link.produce(0, correlation, topic.topicId, batch.queueId, bytes, 0)) {
+      const target = { topicId: topic.topicId, queueId: batch.queueId };
+      const dueAtMs = isHalf ? this.parts.transactions.firstCheckAtMs() : batch.dueAtMs;
+      const isTaken =
+        dueAtMs === NOT_DEFERRED
+          ? link.produce(0, correlation, target.topicId, target.queueId, bytes, 0)
+          : link.defer(0, correlation, target, { dueAtMs, isHalf }, bytes, 0);
+      if (isTaken) {
         counters.batchesIn += 1;
         if (session !== undefined) backPressure.afterRequest(session, link);
       } else pending.take(correlation)?.failed(busy(link));

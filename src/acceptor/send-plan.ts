@@ -10,11 +10,14 @@ import { type RecordInput, recordBytes } from '../protocol/batch/batch-builder.t
 import { BATCH_HEADER_BYTES } from '../protocol/batch/batch-layout.ts';
 import { textBytes } from '../protocol/batch/text-bytes.ts';
 import type { TopicRecord } from '../protocol/shard-control.ts';
-import type { SendCommand } from '../protocol/web/checked-requests.ts';
+import type { Deferral, SendCommand } from '../protocol/web/checked-requests.ts';
+import { NOT_DEFERRED } from './delays.ts';
 
 /** One batch to be made of a send. */
 export type PlannedBatch = {
   readonly queueId: number;
+  /** Wall time at which they can be seen; NOT_DEFERRED: at once. */
+  readonly dueAtMs: number;
   /** Indices of its messages in the send, ascending. */
   readonly indices: number[];
   readonly sizes: number[];
@@ -28,6 +31,7 @@ export type SendBounds = { readonly batchBytesMax: number; readonly bodyBytesMax
 
 /**
  * @param keyless - queue for messages without queue id, producer id and key
+ * @param dueAtMs - when a message can be seen
  * @throws QUEUE_NOT_FOUND, MESSAGE_TOO_LARGE, INVALID_ARGUMENT
  */
 export function planSend(
@@ -35,26 +39,32 @@ export function planSend(
   command: SendCommand,
   keyless: number,
   bounds: SendBounds,
+  dueAtMs: (deferral: Deferral | undefined) => number,
 ): readonly PlannedBatch[] {
   const { records, producerId } = command;
   const headBytes = BATCH_HEADER_BYTES + alignUp(textBytes(producerId), 8);
   const bytesMax = Math.min(BATCH_BYTES_MAX, bounds.batchBytesMax);
   const fixed = fixedQueue(topic, command);
   const planned: PlannedBatch[] = [];
-  const open = new Map<number, PlannedBatch>();
+  const open = new Map<number | string, PlannedBatch>();
   for (const [index, record] of records.entries()) {
     const size = sizeOf(record, headBytes, bytesMax, bounds.bodyBytesMax);
     const queueId = fixed ?? keyQueue(topic, record) ?? keyless;
-    let batch = open.get(queueId);
+    const due = dueAtMs(record.deferral);
+    const place = due === NOT_DEFERRED ? queueId : `${queueId}.${due}`;
+    let batch = open.get(place);
+    // A producer's sequences follow each other in a batch.
+    const isBroken = producerId !== '' && planned.at(-1) !== batch;
     if (
       batch === undefined ||
+      isBroken ||
       batch.indices.length >= BATCH_RECORDS_MAX ||
       alignUp(batch.bytes + size, 8) > bytesMax
     ) {
       // With a producer id there is one queue, so a batch's messages follow each other in the send.
       const sequence = producerId === '' ? 0 : command.sequence + index;
-      batch = { queueId, indices: [], sizes: [], bytes: headBytes, sequence };
-      open.set(queueId, batch);
+      batch = { queueId, dueAtMs: due, indices: [], sizes: [], bytes: headBytes, sequence };
+      open.set(place, batch);
       planned.push(batch);
     }
     batch.indices.push(index);

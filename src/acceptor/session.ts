@@ -7,7 +7,7 @@ import { SluiceError } from '../base/errors.ts';
 import { BUSY_REFUSALS_MAX, PROTOCOL_STRIKES_MAX } from '../base/limits.ts';
 import type { WebSocketConnection } from '../transport/transport.ts';
 import type { AcceptorConfig } from './acceptor-options.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { SendRate } from './send-rate.ts';
 
 /** WebSocket close codes that the acceptor uses. @source RFC 6455, section 7.4.1 */
 export const CLOSE_GOING_AWAY = 1001;
@@ -63,8 +63,7 @@ export class Session {
   readonly openedAtMs: number;
   private readonly clock: Clock;
   private readonly inFlightMax: number;
-  private readonly messageBucket: TokenBucket;
-  private readonly byteBucket: TokenBucket;
+  private readonly rate: SendRate;
   private readonly strikes = new StrikeCounter(PROTOCOL_STRIKES_MAX);
   private readonly busyStrikes = new StrikeCounter(BUSY_REFUSALS_MAX);
   private pauseReasons = 0;
@@ -83,8 +82,7 @@ export class Session {
     this.openedAtMs = nowMs;
     this.clock = clock;
     this.inFlightMax = config.inFlightRequestsMax;
-    this.messageBucket = new TokenBucket(config.messagesPerSecondMax, nowMs);
-    this.byteBucket = new TokenBucket(config.bytesPerSecondMax, nowMs);
+    this.rate = new SendRate(config, nowMs);
   }
 
   /** Why no further request may begin; undefined when one may. */
@@ -109,14 +107,7 @@ export class Session {
 
   /** Takes a frame from the connection's rate limits; undefined when it is within them. */
   checkRate(messages: number, bytes: number): SluiceError | undefined {
-    const nowMs = this.clock.monotonicMs();
-    const waitMs =
-      this.byteBucket.take(bytes, nowMs) ||
-      (messages === 0 ? 0 : this.messageBucket.take(messages, nowMs));
-    if (waitMs === 0) return undefined;
-    return new SluiceError('RATE_LIMITED', 'the connection sends faster than its limit', {
-      retryAfterMs: waitMs,
-    });
+    return this.rate.refusal(messages, bytes, this.clock.monotonicMs());
   }
 
   /** A frame that was none of this protocol. @returns true when there were too many of them */

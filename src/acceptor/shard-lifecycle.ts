@@ -1,11 +1,11 @@
 /**
  * Shards that start, stop and come back: what they were asked is answered, what they must know they are told. Main thread.
  */
-import { type SluiceError, toSluiceError } from '../base/errors.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { MetadataChange, ShardEvent, ShardMetadata } from '../protocol/shard-control.ts';
 import type { AcceptorCore } from './acceptor-core.ts';
 import { takesNothingYet } from './record-registry.ts';
-import { Responder } from './responder.ts';
+import { Responder, refusalBody } from './responder.ts';
 import { CLOSE_GOING_AWAY } from './session.ts';
 import type { ShardLink } from './shard-link.ts';
 import type { ShardPort } from './shard-port.ts';
@@ -78,6 +78,25 @@ export class ShardLifecycle {
       connection.close(CLOSE_GOING_AWAY, 'this broker is a slave now');
   }
 
+  /** This slave follows its master again: who consumes here is told where to go. @param master - undefined: not known */
+  masterIsBack(master: string | undefined): void {
+    const { subscriptions, polls, outbox, counters } = this.core;
+    this.waiting.clear();
+    polls.endAll();
+    const where = master === undefined ? '' : `: ${master}`;
+    const error = new SluiceError('NOT_MASTER', `the master of this log is back${where}`, {
+      ...(master === undefined ? {} : { facts: { master } }),
+      hint: 'Subscribe there; what was settled here it is told.',
+    });
+    for (const subscription of [...subscriptions.all()]) {
+      const { sink, number } = subscription;
+      subscriptions.close(subscription);
+      if (sink.kind === 'poll') continue;
+      const body = { ...refusalBody(error), subscription: number };
+      new Responder(sink.session, sink.kind, undefined, outbox, counters).refuseBody(body);
+    }
+  }
+
   /** Tries again what a shard did not take yet. Called now and then. */
   retryWaiting(): void {
     for (const link of this.waiting) {
@@ -90,6 +109,7 @@ export class ShardLifecycle {
   /** What a shard reports that the acceptor itself acts on. */
   onEvent(shard: number, event: ShardEvent): void {
     if (event.event === 'metadata' && shard === 0) this.follow(event.change);
+    if (event.event === 'check-half') this.core.transactions.onCheck(shard, event);
     if (event.event !== 'needs-dead-letter-topic') return;
     const group = this.core.groups.get(event.groupId);
     if (group === undefined) return;
@@ -134,7 +154,9 @@ export class ShardLifecycle {
     try {
       await this.core.subscriptions.reattach(link, (topicId) => this.core.topics.get(topicId));
     } catch (error) {
-      if (!takesNothingYet(error)) throw error;
+      // A slave's shard that has just opened does not know yet that it is alone.
+      const isFollowing = error instanceof SluiceError && error.code === 'NOT_MASTER';
+      if (!takesNothingYet(error) && !isFollowing) throw error;
       this.waiting.add(link);
     }
   }

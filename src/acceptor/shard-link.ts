@@ -4,6 +4,7 @@
  * control) waits in order in a backlog, and as long as something waits there nothing overtakes it. Never blocks.
  */
 import { invariant } from '../base/assert.ts';
+import { setU64 } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { SluiceError } from '../base/errors.ts';
 import { LABEL_LENGTH_MAX, RING_BACKLOG_BYTES_MAX, SHARD_ANSWER_MS_MAX } from '../base/limits.ts';
@@ -103,7 +104,7 @@ export class ShardLink {
 
   /** The largest batch that a record of this ring can carry. */
   get batchBytesMax(): number {
-    return Math.floor((this.payloadMax - layout.PRODUCE_BATCH) / 8) * 8;
+    return Math.floor((this.payloadMax - layout.DEFER_BATCH) / 8) * 8;
   }
 
   private get payloadMax(): number {
@@ -165,6 +166,37 @@ export class ShardLink {
     view.setUint16(at + layout.PRODUCE_QUEUE_ID, queueId, true);
     view.setUint16(at + layout.PRODUCE_RESERVED, 0, true);
     requests.bytes.set(from === 0 ? source : source.subarray(from), at + layout.PRODUCE_BATCH);
+    this.publish();
+    return true;
+  }
+
+  /**
+   * The same for a batch that is stored now and seen later; it is answered like one of `produce`, with
+   * PRODUCED_FLAG_DEFERRED.
+   *
+   * @returns false when the ring is full; nothing was handed over
+   */
+  defer(
+    session: number,
+    correlation: number,
+    target: { readonly topicId: number; readonly queueId: number },
+    deferral: { readonly dueAtMs: number; readonly isHalf?: boolean },
+    source: Uint8Array,
+    from: number,
+  ): boolean {
+    if (this.backlog.length > 0) return false;
+    const { requests } = this.port;
+    const at = requests.claim(layout.REQUEST_DEFER, layout.DEFER_BATCH + source.length - from);
+    if (at === RING_FULL) return false;
+    const { view } = requests;
+    view.setUint32(at + layout.PRODUCE_SESSION, session, true);
+    view.setUint32(at + layout.PRODUCE_CORRELATION, correlation, true);
+    view.setUint32(at + layout.PRODUCE_TOPIC_ID, target.topicId, true);
+    view.setUint16(at + layout.PRODUCE_QUEUE_ID, target.queueId, true);
+    const flags = deferral.isHalf === true ? layout.DEFER_FLAG_HALF : 0;
+    view.setUint16(at + layout.DEFER_FLAGS, flags, true);
+    setU64(view, at + layout.DEFER_DUE_AT_MS, deferral.dueAtMs);
+    requests.bytes.set(from === 0 ? source : source.subarray(from), at + layout.DEFER_BATCH);
     this.publish();
     return true;
   }

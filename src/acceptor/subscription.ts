@@ -1,7 +1,10 @@
 /** One subscription: what it reads, its credit, and where its messages go. */
+import type { RecordMatcher } from '../filter/record-matcher.ts';
 import type { GroupRecord, StartPoint, TopicRecord } from '../protocol/shard-control.ts';
+import type { SubscriptionFilter } from '../protocol/subscription-filter.ts';
 import type { CreditLedger } from './credit-ledger.ts';
 import type { DeliveryEntry } from './delivery-entry.ts';
+import type { RateWindow } from './rate-window.ts';
 import type { ReturnedRanges } from './returned-ranges.ts';
 import type { Session } from './session.ts';
 
@@ -25,11 +28,13 @@ export type Subscription = {
   readonly number: number;
   readonly group: GroupRecord;
   readonly topic: TopicRecord;
-  readonly filter: readonly string[] | null;
-  /** The same for looking up; null: all messages. */
-  readonly tags: ReadonlySet<string> | null;
+  readonly filter: SubscriptionFilter;
+  /** The same, compiled; null: all messages. */
+  readonly matcher: RecordMatcher | null;
+  readonly rate: RateWindow;
   readonly from: StartPoint;
   readonly leaseMs: number;
+  readonly ordered: boolean;
   /** As operators see it. */
   readonly member: string;
   readonly sink: Sink;

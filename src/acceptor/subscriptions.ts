@@ -4,6 +4,7 @@
  */
 import { SluiceError } from '../base/errors.ts';
 import type { Logger } from '../base/log-sink.ts';
+import type { CompiledFilters } from '../filter/compiled-filters.ts';
 import type {
   GroupRecord,
   ShardControlRequest,
@@ -11,8 +12,10 @@ import type {
   TopicRecord,
 } from '../protocol/shard-control.ts';
 import { shardOf } from '../protocol/shard-control.ts';
+import { isSqlFilter, type SubscriptionFilter } from '../protocol/subscription-filter.ts';
 import { CreditLedger } from './credit-ledger.ts';
 import { GroupRegistry } from './group-registry.ts';
+import type { MessageRates } from './message-rates.ts';
 import { ReturnedRanges } from './returned-ranges.ts';
 import type { Session } from './session.ts';
 import type { ShardLink } from './shard-link.ts';
@@ -23,10 +26,12 @@ import type { Sink, Subscription } from './subscription.ts';
 export type SubscriptionRequest = {
   readonly topic: TopicRecord;
   readonly group: GroupRecord;
-  readonly filter: readonly string[] | null;
+  readonly filter: SubscriptionFilter;
   readonly from: StartPoint;
   readonly credit: number;
   readonly leaseMs: number;
+  /** One message of a queue at a time, the next after its ack. */
+  readonly ordered: boolean;
   readonly member: string;
 };
 
@@ -39,8 +44,11 @@ export class Subscriptions {
   readonly members: GroupRegistry = new GroupRegistry();
   private readonly byNumber = new Map<number, Subscription>();
   private readonly links: ShardLinks;
+  private readonly filters: CompiledFilters;
+  private readonly rates: MessageRates;
   private readonly log: Logger;
   private readonly onClose: (subscription: Subscription) => void;
+  private readonly refusalOf: (group: GroupRecord) => SluiceError | undefined;
   private lastNumber = 0;
   /**
    * The broker closes, not the consumers: shards are not told, because what a consumer loses by going away counts as an
@@ -48,9 +56,22 @@ export class Subscriptions {
    */
   isBrokerEnding = false;
 
-  /** @param onClose - told each subscription that has ended */
-  constructor(links: ShardLinks, log: Logger, onClose: (subscription: Subscription) => void) {
+  /**
+   * @param onClose - told each subscription that has ended
+   * @param refusalOf - why a group cannot be pushed to; undefined: it can
+   */
+  constructor(
+    links: ShardLinks,
+    filters: CompiledFilters,
+    rates: MessageRates,
+    log: Logger,
+    onClose: (subscription: Subscription) => void,
+    refusalOf: (group: GroupRecord) => SluiceError | undefined,
+  ) {
+    this.refusalOf = refusalOf;
     this.links = links;
+    this.filters = filters;
+    this.rates = rates;
     this.log = log;
     this.onClose = onClose;
   }
@@ -78,24 +99,30 @@ export class Subscriptions {
    * Joins the group and attaches to the shards. It gets no queues before `activate`, so that nothing arrives before the
    * client knows its number.
    *
-   * @throws SUBSCRIPTION_MISMATCH; SHARD_RESTARTING when no shard of the topic runs; what a shard answers
+   * @throws INVALID_ARGUMENT for an SQL filter that does not compile; SUBSCRIPTION_MISMATCH, GROUP_IN_USE; SHARD_RESTARTING
+   *   when no shard of the topic runs; what a shard answers
    */
   async open(request: SubscriptionRequest, sink: Sink): Promise<Subscription> {
     const { topic, group, filter } = request;
+    const matcher = this.filters.ofSubscription(filter);
     const owners = this.links.ofTopic(topic);
     const running = owners.filter((link) => link.isRunning);
     if (running.length === 0) throw (owners[0] as ShardLink).refusal();
+    const refusal = this.refusalOf(group);
+    if (refusal !== undefined) throw refusal;
     const number = this.nextNumber();
-    this.members.join(group, topic, number, filter);
+    this.members.join(group, topic, number, { filter, ordered: request.ordered });
     const shards = owners.map((link) => link.shard);
     const subscription: Subscription = {
       number,
       topic,
       group,
       filter,
-      tags: filter === null ? null : new Set(filter),
+      matcher,
+      rate: this.rates.windowOf(group.group, topic.topic),
       from: request.from,
       leaseMs: request.leaseMs,
+      ordered: request.ordered,
       member: request.member,
       sink,
       ledger: new CreditLedger(request.credit, shards, (shard, action, credit) =>
@@ -179,16 +206,18 @@ export class Subscriptions {
 
   private async attach(link: ShardLink, subscription: Subscription): Promise<void> {
     subscription.attachedTo.add(link.shard);
-    const { number, group, topic, filter, from, leaseMs, ledger } = subscription;
+    const { number, group, topic, filter, from, leaseMs, ordered, ledger } = subscription;
     const attached = link.control({
       op: 'attach',
       subscription: number,
       groupId: group.groupId,
       topicId: topic.topicId,
-      filter,
+      // A shard knows the tags of a batch and nothing of its properties.
+      filter: isSqlFilter(filter) ? null : filter,
       from,
       credit: ledger.attach(link.shard),
       leaseMs,
+      ordered,
     });
     ledger.attached(link.shard);
     try {

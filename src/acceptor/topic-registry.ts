@@ -4,7 +4,7 @@
  */
 import { SluiceError } from '../base/errors.ts';
 import { GROUP_NAME_MAX, TOPIC_QUEUES_MAX } from '../base/limits.ts';
-import { checkTopicName, DEAD_LETTER_PREFIX } from '../base/names.ts';
+import { checkTopicName, DEAD_LETTER_PREFIX, RETRY_PREFIX } from '../base/names.ts';
 import type { GroupRecord, TopicRecord, WhenFull } from '../protocol/shard-control.ts';
 import { closestWord } from '../protocol/web/did-you-mean.ts';
 import type { AcceptorConfig } from './acceptor-options.ts';
@@ -106,6 +106,12 @@ export class TopicRegistry {
       ...this.recordOf(topicId, name, { queues: this.shardCount }),
       deadLetterOf: group.groupId,
     }));
+  }
+
+  /** The topic by which messages come back to a group whose members pull. */
+  async createRetry(group: GroupRecord): Promise<TopicRecord> {
+    const name = `${RETRY_PREFIX}${group.group}`;
+    return this.records.create(name, (topicId) => this.recordOf(topicId, name, { queues: 1 }));
   }
 
   private recordOf(topicId: number, topic: string, settings: TopicSettings): TopicRecord {

@@ -4,6 +4,7 @@
  */
 
 import { type CancelTimer, startTimer } from '../base/clock.ts';
+import type { BriefWait } from './brief-wait.ts';
 import type { ParkWord } from './park-word.ts';
 
 export type PumpParts = {
@@ -15,6 +16,8 @@ export type PumpParts = {
   readonly msUntilDue: () => number;
   /** Words by which threads see that this one sleeps. */
   readonly words: () => readonly ParkWord[];
+  /** How `expect` waits; undefined: it does not. */
+  readonly briefWait?: BriefWait | undefined;
 };
 
 export class Pump {
@@ -34,10 +37,25 @@ export class Pump {
     setImmediate(this.turn);
   };
 
+  /** Called when requests went to another thread: the answer to a few may come before this thread would fall asleep. */
+  readonly expect: (requests: number) => void = (requests) => {
+    if (this.isScheduled || this.isClosed) return;
+    if (this.parts.briefWait?.isWorthIt(requests) !== true) return;
+    // Nobody need wake it: it looks itself.
+    for (const word of this.parts.words()) word.retract();
+    this.isScheduled = true;
+    setImmediate(this.waitAndTurn);
+  };
+
   close(): void {
     this.isClosed = true;
     this.cancelTimer?.();
   }
+
+  private readonly waitAndTurn = (): void => {
+    if (!this.isClosed) this.parts.briefWait?.run(this.parts.hasWork);
+    this.turn();
+  };
 
   private readonly turn = (): void => {
     this.isScheduled = false;

@@ -55,6 +55,7 @@ export type ErrorCode =
   | 'MESSAGE_NOT_FOUND'
   | 'GROUP_IN_USE'
   | 'LIMIT_REACHED'
+  | 'TOO_MANY_DEFERRED'
   | 'OFFSET_OUT_OF_RANGE'
   | 'BAD_FRAME'
   | 'UNSUPPORTED_VERSION'
@@ -86,7 +87,7 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, ErrorDefinition>> = {
   DISCONNECTED: row(12, 'error', true, 'unknown', 503, 'The connection to the broker was lost or could not be made.', 'The client reconnects by itself; if it lasts, check the address (the WebSocket port, by default 8880) and the network.'),
   BUSY: row(20, 'warn', true, 'no', 503, 'The broker cannot take more at this moment.', 'Wait retryAfterMs and send the same request again.'),
   WINDOW_FULL: row(21, 'warn', true, 'no', 429, 'Too many unanswered requests on this connection.', 'Wait for answers before sending more; the window is in the welcome frame.'),
-  RATE_LIMITED: row(22, 'warn', true, 'no', 429, 'The connection sends faster than its limit.', 'Wait retryAfterMs; batch messages to use fewer requests.'),
+  RATE_LIMITED: row(22, 'warn', true, 'no', 429, 'The sender is faster than its limit.', 'Wait retryAfterMs; batch messages to use fewer requests.'),
   TIMEOUT: row(30, 'error', true, 'unknown', 504, 'No answer within the time allowed; the outcome is unknown.', 'Send again with the same producerId and sequence: nothing is stored twice.'),
   FLUSH_TIMEOUT: row(31, 'error', true, 'unknown', 504, 'The disk did not confirm in time; the outcome is unknown.', 'Send again with the same producerId and sequence; look at sluice_flush_seconds in /metrics.'),
   FLUSH_SLAVE_TIMEOUT: row(32, 'error', true, 'unknown', 504, 'No slave confirmed in time; the outcome is unknown.', 'Send again with the same producerId and sequence: nothing is stored twice. Look at the slave and at the network between.'),
@@ -98,6 +99,7 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, ErrorDefinition>> = {
   MESSAGE_NOT_FOUND: row(45, 'error', false, 'no', 404, 'No message has this id, or retention has removed it.', 'Check the id; retention is shown by: sluice admin topics status NAME'),
   GROUP_IN_USE: row(46, 'error', false, 'no', 409, 'The group has members connected.', 'Stop its consumers first, then repeat.'),
   LIMIT_REACHED: row(47, 'error', false, 'no', 409, 'A hard limit of the broker is reached.', 'The message names the limit; delete what is not needed or raise it in the configuration.'),
+  TOO_MANY_DEFERRED: row(48, 'warn', true, 'no', 503, 'As many messages wait for their time, or for the end of their transaction, as the broker keeps.', 'Wait until some of them are due; sluice admin delayed list TOPIC shows them. For work that is far in the future use a database.'),
   OFFSET_OUT_OF_RANGE: row(50, 'error', false, 'no', 416, 'The queue offset is outside what the queue holds.', 'Use an offset between the minimum and maximum that the message names.'),
   BAD_FRAME: row(60, 'error', false, 'no', 400, 'The bytes are not a frame of this protocol.', 'See docs/PROTOCOL.md; the message names the byte or field.'),
   UNSUPPORTED_VERSION: row(61, 'error', false, 'no', 400, 'The frame or batch has a version this broker does not know.', 'Use version 1.'),

@@ -55,6 +55,27 @@ export const DEDUP_BATCHES_MAX = 64;
 /** Producers that a shard remembers; the longest unused is forgotten first. */
 export const DEDUP_PRODUCERS_MAX = 100_000;
 
+/**
+ * Messages of one shard that wait for their time or for the end of their transaction: a row of some 70 bytes each, and a tenth
+ * of a second of snapshot for the largest number.
+ */
+export const DEFERRED_MESSAGES_MAX = 1_000_000;
+/** Share of `retentionBytes` that they may take: what waits is written again each time that the log has turned over. */
+export const DEFERRED_RETENTION_RATIO = 0.5;
+/** Milliseconds since 1970 that a time must be above to be taken for one: below, it is seconds by mistake. September 2001. */
+export const EPOCH_MS_MIN = 1_000_000_000_000;
+/** Milliseconds that a message may be delayed at most, as far as the configuration allows: ten years. */
+export const DELAY_MS_MAX: number = 10 * 366 * 24 * 3_600_000;
+/** Times that a producer is asked about a half message, and milliseconds between. @source RocketMQ transactionCheckMax, transactionCheckInterval */
+export const TRANSACTION_CHECK_MAX_DEFAULT = 15;
+export const TRANSACTION_CHECK_INTERVAL_MS_DEFAULT = 30_000;
+/** Milliseconds after which it is asked for the first time. @source RocketMQ transactionTimeOut */
+export const TRANSACTION_TIMEOUT_MS_DEFAULT = 6000;
+/** Property that names the producer group of a half message. @source RocketMQ MessageConst.PROPERTY_PRODUCER_GROUP */
+export const PRODUCER_GROUP_PROPERTY = 'PGROUP';
+/** Delayed messages that one list shows. */
+export const DELAYED_LIST_MAX = 1000;
+
 /** Milliseconds of a lease. */
 export const LEASE_MS_MIN = 1000;
 export const LEASE_MS_MAX: number = 12 * 3_600_000;
@@ -67,6 +88,10 @@ export const ATTEMPTS_MAX_DEFAULT = 16;
 export const GROUP_QUEUE_WINDOW_MAX = 65_536;
 /** Leases per group and queue: each takes some 400 bytes, and where batches are small each message is one. */
 export const GROUP_QUEUE_LEASES_MAX = 8192;
+/** Runs of messages that a shard's journal of a slave holds (settled there, and not in the master's log yet): beyond, acks are refused. */
+export const SETTLED_JOURNAL_RANGES_MAX = 131_072;
+/** Records of such a journal that go to the master in one frame. */
+export const SETTLED_HAND_OVER_RECORDS = 512;
 
 /** Milliseconds that a fetch or an HTTP poll may wait for messages. */
 export const WAIT_MS_MAX = 60_000;
@@ -98,6 +123,9 @@ export const AUTH_ADDRESSES_MAX = 4096;
 export const PROTOCOL_STRIKES_MAX = 100;
 /** Sends of one connection within a minute that were refused as BUSY, before it is closed. */
 export const BUSY_REFUSALS_MAX = 20_000;
+/** Addresses whose HTTP sends are counted against a rate limit: bounds the memory of the limiter itself. */
+export const RATE_ADDRESSES_MAX = 4096;
+
 /** HTTP requests under way at once. */
 export const HTTP_REQUESTS_MAX = 4096;
 /** Milliseconds until a shard must have answered the acceptor. */
@@ -113,10 +141,29 @@ export const COLD_QUEUE_MAX = 4096;
 /** Milliseconds that the broker keeps a group's member for HTTP pollers after their last poll. */
 export const HTTP_MEMBER_IDLE_MS = 60_000;
 
+/** Characters of an SQL filter, values nested in it, and what it may cost: about as many comparisons for each message. */
+export const SQL_FILTER_LENGTH_MAX = 8192;
+export const SQL_FILTER_DEPTH_MAX = 64;
+export const SQL_FILTER_COST_MAX = 1024;
+/** What a search within a text costs: properties may be as long as all of them together. */
+export const SQL_FILTER_SEARCH_COST = 32;
+/** Compiled filters that are kept: each takes some multiple of its length. */
+export const COMPILED_FILTERS_MAX = 256;
+
+/** Pairs of group and topic whose rate of consumption is counted: some 400 bytes each. */
+export const RATES_MAX = 10_000;
+
 /** Bytes of one frame of the RocketMQ remoting protocol, its length field included. @source RocketMQ NettyDecoder */
 export const REMOTING_FRAME_BYTES_MAX: number = 16 * MIB;
 /** Bytes of a remoting header: message properties in JSON, every character of them escaped, and the rest. */
 export const REMOTING_HEADER_BYTES_MAX: number = 256 * KIB;
+/** Bytes of the header of an answer to a client: the ids of all messages of the largest batch. */
+export const REMOTING_ANSWER_HEADER_BYTES_MAX: number = 4 * MIB;
+/**
+ * Requests that shards have not answered above which no more pulls wait for messages: some 1.5 KiB each, and those of a client
+ * that has gone are there until their time is over.
+ */
+export const LONG_POLLS_MAX = 500_000;
 /** Fields of one remoting command; requests of clients have some twenty. */
 export const REMOTING_FIELDS_MAX = 128;
 /** Values nested in a JSON body of the remoting protocol, and values in all of it. */
@@ -127,6 +174,25 @@ export const TCP_PARTIAL_BYTES_MAX: number = 64 * MIB;
 /** Bytes waiting for one TCP peer above which nothing more is read from it. */
 export const TCP_SEND_BUFFER_BYTES_MAX: number = 4 * MIB;
 
+/** Milliseconds without a heartbeat after which a client of RocketMQ is forgotten. @source RocketMQ ConsumerManager */
+export const CLIENT_SILENCE_MS_MAX = 120_000;
+/** Clients in consumer and producer groups, each counted in every group: some 500 bytes each. */
+export const CLIENTS_MAX = 100_000;
+/** Characters of all topics and expressions that clients say they read: one heartbeat may have a quarter of that. */
+export const CLIENT_TERMS_CHARACTERS_MAX: number = 64 * MIB;
+/** Producer groups that heartbeats name. */
+export const PRODUCER_GROUPS_MAX = 10_000;
+/** Groups, and topics of one group, in a heartbeat. */
+export const HEARTBEAT_GROUPS_MAX = 1024;
+export const HEARTBEAT_TOPICS_MAX = 1024;
+/** Queues in a request to lock: a client names all that it has at one broker at once. */
+export const LOCK_QUEUES_MAX: number = HEARTBEAT_TOPICS_MAX * TOPIC_QUEUES_MAX;
+/** Milliseconds that a queue lock holds after it was taken or renewed. @source RocketMQ RebalanceLockManager */
+export const QUEUE_LOCK_MS = 60_000;
+/** Characters of a client id, a group or an expression in a heartbeat. */
+export const CLIENT_ID_MAX = 255;
+export const EXPRESSION_MAX = 16_384;
+
 /** Characters of a name or address that a broker registers; RocketMQ's longest topic name is 255. */
 export const REGISTERED_NAME_MAX = 255;
 /** Topics, brokers and filter servers that a NameServer knows: some hundred bytes each. */
@@ -136,6 +202,8 @@ export const NAMESRV_BROKERS_MAX = 4096;
 export const FILTER_SERVERS_MAX = 64;
 /** Broker names whose epoch a NameServer remembers after they are gone; the longest unheard is forgotten first. */
 export const NAMESRV_EPOCHS_MAX = 10_000;
+/** Brokers refused because their place is taken that a NameServer remembers; more tell an operator nothing more. */
+export const NAMESRV_REFUSED_MAX = 64;
 /** Queues of one topic on one broker, as registrations may say. */
 export const REGISTERED_QUEUES_MAX = 65_536;
 /** Entries of the KV configuration, and bytes of one value. */

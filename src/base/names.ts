@@ -7,6 +7,8 @@ const NAME_RULE = /^[%|a-zA-Z0-9_-]+$/;
 
 /** Prefix of a group's dead-letter topic. @source RocketMQ common/MixAll.java */
 export const DEAD_LETTER_PREFIX = '%DLQ%';
+/** Prefix of the topic by which messages come back to a group of RocketMQ's clients. @source RocketMQ common/MixAll.java */
+export const RETRY_PREFIX = '%RETRY%';
 
 function nameCheck(
   kind: 'topic' | 'group',
@@ -30,13 +32,14 @@ function nameCheck(
   }
 }
 
+/** Is it a topic that belongs to a group, with the group's name behind a prefix? */
+function isOfGroup(name: string): boolean {
+  return name.startsWith(DEAD_LETTER_PREFIX) || name.startsWith(RETRY_PREFIX);
+}
+
 /** @throws INVALID_NAME */
 export function checkTopicName(name: unknown): asserts name is string {
-  nameCheck(
-    'topic',
-    name,
-    typeof name === 'string' && name.startsWith(DEAD_LETTER_PREFIX) ? 255 : TOPIC_NAME_MAX,
-  );
+  nameCheck('topic', name, typeof name === 'string' && isOfGroup(name) ? 255 : TOPIC_NAME_MAX);
 }
 
 /** @throws INVALID_NAME */

@@ -28,30 +28,26 @@ export class RangeSet {
   /** Takes `start` to `end` out, splitting runs where needed. @returns how many numbers were in the set */
   remove(start: number, end: number): number {
     if (start >= end) return 0;
+    const first = this.firstEndingAtOrAfter(start + 1);
+    const keptStarts: number[] = [];
+    const keptEnds: number[] = [];
     let removed = 0;
-    let index = this.firstEndingAtOrAfter(start + 1);
-    while (index < this.starts.length && (this.starts[index] as number) < end) {
-      const runStart = this.starts[index] as number;
-      const runEnd = this.ends[index] as number;
+    let last = first;
+    for (; last < this.starts.length && (this.starts[last] as number) < end; last += 1) {
+      const runStart = this.starts[last] as number;
+      const runEnd = this.ends[last] as number;
       removed += Math.min(runEnd, end) - Math.max(runStart, start);
-      const left = runStart < start;
-      const right = runEnd > end;
-      if (left && right) {
-        this.starts.splice(index, 1, runStart, end);
-        this.ends.splice(index, 1, start, runEnd);
-        return removed;
+      if (runStart < start) {
+        keptStarts.push(runStart);
+        keptEnds.push(start);
       }
-      if (left) {
-        this.ends[index] = start;
-        index += 1;
-      } else if (right) {
-        this.starts[index] = end;
-        return removed;
-      } else {
-        this.starts.splice(index, 1);
-        this.ends.splice(index, 1);
+      if (runEnd > end) {
+        keptStarts.push(end);
+        keptEnds.push(runEnd);
       }
     }
+    this.starts.splice(first, last - first, ...keptStarts);
+    this.ends.splice(first, last - first, ...keptEnds);
     return removed;
   }
 
@@ -80,17 +76,32 @@ export class RangeSet {
   /** If the lowest run touches `mark` or lies below, takes it out and returns the new mark. */
   absorb(mark: number): number {
     let raised = mark;
-    while (this.starts.length > 0 && (this.starts[0] as number) <= raised) {
-      raised = Math.max(raised, this.ends[0] as number);
-      this.starts.shift();
-      this.ends.shift();
-    }
+    let count = 0;
+    for (; count < this.starts.length && (this.starts[count] as number) <= raised; count += 1)
+      raised = Math.max(raised, this.ends[count] as number);
+    this.starts.splice(0, count);
+    this.ends.splice(0, count);
     return raised;
   }
 
   clear(): void {
     this.starts.length = 0;
     this.ends.length = 0;
+  }
+
+  /** The parts of runs that lie from `start` (inclusive) to `end` (exclusive), as pairs, in order. */
+  within(start: number, end: number): [start: number, end: number][] {
+    const parts: [start: number, end: number][] = [];
+    for (
+      let index = this.firstEndingAtOrAfter(start + 1);
+      index < this.starts.length && (this.starts[index] as number) < end;
+      index += 1
+    ) {
+      const runStart = this.starts[index] as number;
+      const runEnd = this.ends[index] as number;
+      parts.push([Math.max(runStart, start), Math.min(runEnd, end)]);
+    }
+    return parts;
   }
 
   /** The runs as [start, end) pairs, in order. */

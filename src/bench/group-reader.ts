@@ -24,7 +24,7 @@ import { WsSocket } from './ws-socket.ts';
 /** Topics subscribed to at a time; a connection may have 64 subscriptions. */
 const TOPICS_AT_ONCE = 32;
 /** Milliseconds without any message after which the rest counts as not there. */
-const SILENCE_MS = 5000;
+const SILENCE_MS = 60_000;
 const CHECK_INTERVAL_MS = 50;
 const ACTION_ACK = 1;
 /** SETTLE frames without an answer, well within a connection's window; what is to be acked meanwhile shares the next ones. */

@@ -7,8 +7,8 @@ import { SluiceError } from '../base/errors.ts';
 import { KIB } from '../base/units.ts';
 
 /** Milliseconds until a server must be ready, and until one that was asked to end is killed. */
-const READY_MS_MAX = 60_000;
-const STOP_MS_MAX = 30_000;
+const READY_MS_MAX = 120_000;
+const STOP_MS_MAX = 120_000;
 /** Lines of its output that are kept to explain a failure. */
 const LINES_MAX = 20;
 /** Kernel ticks of processor time a second, on every Linux that Node runs on. */

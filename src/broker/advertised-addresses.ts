@@ -3,6 +3,7 @@ import { networkInterfaces } from 'node:os';
 import type { BrokerConfig } from '../config/config-schema.ts';
 
 type AddressConfig = Pick<BrokerConfig, 'listenAddress' | 'brokerIP1' | 'brokerIP2'>;
+type HaConfig = AddressConfig & Pick<BrokerConfig, 'haToken'>;
 
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 const LOOPBACK = '127.0.0.1';
@@ -28,6 +29,17 @@ export function advertisedHosts(
   if (isOnAll) hosts.push(LOOPBACK);
   else if (isLoopbackHost(listenAddress)) hosts.push(listenAddress);
   return [...new Set(hosts)];
+}
+
+/**
+ * The host by which slaves find the HA port: without a credential it is open to this machine only; with one, others reach it
+ * where clients reach the broker, unless brokerIP2 names a network of its own.
+ *
+ * @param machine - as above
+ */
+export function haHost(config: HaConfig, machine?: readonly string[]): string {
+  if (config.brokerIP2 !== undefined) return config.brokerIP2;
+  return config.haToken === undefined ? LOOPBACK : (advertisedHosts(config, machine)[0] as string);
 }
 
 function isLoopbackHost(host: string): boolean {

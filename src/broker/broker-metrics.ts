@@ -11,6 +11,7 @@ import type { ReplicationStatus } from '../replication/replication-messages.ts';
 import type { FrontDoor } from '../transport/transport.ts';
 import type { RegistrationStatus } from './registration-core.ts';
 import type { ShardHost } from './shard-host.ts';
+import type { ShardNews } from './shard-news.ts';
 
 const NS_PER_SECOND = 1e9;
 const LOOP_RESOLUTION_MS = 10;
@@ -31,21 +32,26 @@ export class BrokerMetrics {
   async text(parts: {
     acceptor: Acceptor;
     shards: readonly ShardHost[];
+    news: ShardNews;
     frontDoor: FrontDoor | undefined;
+    /** Of the port of RocketMQ's clients. */
+    remoting: readonly MetricSnapshot[];
     version: string;
     replication: ReplicationStatus | undefined;
     registrations: readonly RegistrationStatus[];
   }): Promise<string> {
-    const { acceptor, shards, frontDoor, version, replication, registrations } = parts;
+    const { acceptor, shards, news, frontDoor, remoting, version, replication, registrations } =
+      parts;
     const groups = await acceptor.groupMetrics();
     const metrics: MetricSnapshot[] = [
       gauge('sluice_build_info', 'Version and transport of this broker; always 1.', 1, {
         version,
         transport: frontDoor?.transport ?? 'none',
       }),
-      ...shards.flatMap(shardMetrics),
+      ...shards.flatMap((shard) => shardMetrics(shard, news)),
       ...acceptor.metrics(),
       ...groups,
+      ...remoting,
       ...(replication === undefined ? [] : replicationMetrics(replication)),
       ...registrations.map(({ address, registered }) =>
         gauge(
@@ -57,14 +63,24 @@ export class BrokerMetrics {
       ),
       ...this.processMetrics(),
     ];
-    const histograms: HistogramSnapshot[] = shards.map((shard) =>
-      latencyMetric(
-        'sluice_flush_seconds',
-        'How long each disk barrier took.',
-        { shard: shard.config.shard },
-        shard.flushLatency.snapshot(),
+    const histograms: HistogramSnapshot[] = [
+      ...shards.map((shard) =>
+        latencyMetric(
+          'sluice_flush_seconds',
+          'How long each disk barrier took.',
+          { shard: shard.config.shard },
+          shard.flushLatency.snapshot(),
+        ),
       ),
-    );
+      ...shards.map((shard) =>
+        latencyMetric(
+          'sluice_delayed_lateness_seconds',
+          'How long behind its time each batch of delayed messages became visible.',
+          { shard: shard.config.shard },
+          shard.deferred.lateness.snapshot(),
+        ),
+      ),
+    ];
     return metricsText(metrics, histograms);
   }
 
@@ -101,7 +117,7 @@ export class BrokerMetrics {
   }
 }
 
-function shardMetrics(host: ShardHost): MetricSnapshot[] {
+function shardMetrics(host: ShardHost, news: ShardNews): MetricSnapshot[] {
   const { logMemory, port, config } = host;
   const labels = { shard: config.shard };
   const position = (kind: string, value: number): MetricSnapshot =>
@@ -111,6 +127,18 @@ function shardMetrics(host: ShardHost): MetricSnapshot[] {
     position('written', logMemory.written.observe()),
     position('flushed', logMemory.flushed.observe()),
     position('commit', logMemory.commit.observe()),
+    gauge(
+      'sluice_deferred_messages',
+      'Messages that wait for their time or for the end of their transaction.',
+      host.deferred.waitingCount,
+      labels,
+    ),
+    counter(
+      'sluice_deferred_released_total',
+      'Messages that waited and can be seen now.',
+      host.deferred.releasedCount,
+      labels,
+    ),
     gauge(
       'sluice_request_ring_used_bytes',
       'Requests that wait for the shard.',
@@ -127,6 +155,12 @@ function shardMetrics(host: ShardHost): MetricSnapshot[] {
       'sluice_shard_up',
       '1 while the shard runs, 0 while it restarts or is fenced.',
       port.state === 'running' ? 1 : 0,
+      labels,
+    ),
+    gauge(
+      'sluice_unreadable_segments',
+      'Segments whose entries the disk does not give: consumers that need them wait.',
+      news.unreadableSegments(config.shard),
       labels,
     ),
   ];
@@ -170,6 +204,11 @@ function gauge(
   return { name, help, type: 'gauge', value, labels };
 }
 
-function counter(name: string, help: string, value: number): MetricSnapshot {
-  return { name, help, type: 'counter', value };
+function counter(
+  name: string,
+  help: string,
+  value: number,
+  labels: Record<string, string | number> = {},
+): MetricSnapshot {
+  return { name, help, type: 'counter', value, labels };
 }

@@ -17,6 +17,9 @@ export function acceptorConfigOf(config: BrokerConfig): AcceptorConfig {
     defaultMaxAttempts: config.maxAttempts,
     defaultRetryBackoffMs: config.retryBackoffMs,
     defaultLeaseMs: config.leaseMs,
+    delayMsMax: config.delayMsMax,
+    delayLevelsMs: config.messageDelayLevel,
+    transactionTimeoutMs: config.transactionTimeOut,
     bodyBytesMax: config.maxMessageSize,
     inFlightRequestsMax: config.inFlightRequestsMax,
     topicsMax: TOPICS_MAX,
@@ -40,5 +43,7 @@ export function shardConfigOf(config: BrokerConfig, shard: number, shards: numbe
     retentionBytes: config.retentionBytes ?? null,
     diskHardRatio: config.diskHardRatio,
     diskSoftRatio: config.diskSoftRatio,
+    transactionCheckMax: config.transactionCheckMax,
+    transactionCheckIntervalMs: config.transactionCheckInterval,
   };
 }

@@ -1,15 +1,18 @@
 /** A broker at work: its shards, its acceptor, its door, and the order in which they start and stop. Main thread. */
 import { Acceptor } from '../acceptor/acceptor.ts';
+import { briefWaitOf } from '../agent/brief-wait.ts';
 import { Pump } from '../agent/pump.ts';
-import type { Clock } from '../base/clock.ts';
-import { type CancelTimer, startInterval, startTimer } from '../base/clock.ts';
+import { type CancelTimer, type Clock, startInterval, startTimer } from '../base/clock.ts';
 import type { SluiceError } from '../base/errors.ts';
 import { FRAME_BYTES_MAX, HTTP_BODY_BYTES_MAX } from '../base/limits.ts';
 import type { Logger } from '../base/log-sink.ts';
 import type { BrokerConfig } from '../config/config-schema.ts';
-import type { ShardEvent, ShardMetadata } from '../protocol/shard-control.ts';
+import type { ShardMetadata } from '../protocol/shard-control.ts';
+import type { RemotingPort } from '../remoting/remoting-port.ts';
 import { openFrontDoor } from '../transport/front-door.ts';
 import type { FrontDoor } from '../transport/transport.ts';
+import { BrokerAdminFacts } from './admin-facts.ts';
+import { hostPort } from './advertised-addresses.ts';
 import { BrokerMetrics } from './broker-metrics.ts';
 import { acceptorConfigOf, shardConfigOf } from './broker-settings.ts';
 import type { Broker, BrokerReady } from './create-broker.ts';
@@ -18,13 +21,16 @@ import { InlineShard } from './inline-shard.ts';
 import type { RegistrationNews, RegistrationStatus } from './registration-core.ts';
 import { currentReign } from './registration-facts.ts';
 import type { Reign, ReignOptions } from './reign.ts';
+import { openRemoting } from './remoting-host.ts';
 import {
   nameServersIn,
   type RouteRegistration,
   registerRoutes,
   registrationFacts,
+  takenReasons,
 } from './route-registration.ts';
 import type { ShardHost } from './shard-host.ts';
+import { ShardNews } from './shard-news.ts';
 import { SidePool } from './side-pool.ts';
 import { SIDE_JOB_WORKER } from './thread-plan.ts';
 import { ThreadedShard } from './threaded-shard.ts';
@@ -40,7 +46,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_SECONDS = 120;
 
 /** What a change of the role does to the rest of the broker. */
-export type ReignHooks = Pick<ReignOptions, 'onClosing' | 'onRole'>;
+export type ReignHooks = Pick<ReignOptions, 'onClosing' | 'onRole' | 'onFollowing'>;
 
 export class RunningBroker implements Broker {
   readonly closed: Promise<void>;
@@ -53,16 +59,17 @@ export class RunningBroker implements Broker {
   private readonly reign: Reign | undefined;
   private readonly pump: Pump;
   private readonly metrics = new BrokerMetrics();
-  /** Why, by shard. */
-  private readonly fencedByDisk = new Map<number, string>();
+  private readonly news: ShardNews;
   private acceptor: Acceptor | undefined;
   private frontDoor: FrontDoor | undefined;
+  private remoting: RemotingPort | undefined;
   private readyInfo: BrokerReady | undefined;
   private closing: Promise<void> | undefined;
   private resolveClosed: () => void = () => {};
   private cancelReminder: CancelTimer = () => {};
   private readonly registrations: RouteRegistration[] = [];
   private readonly onReignNews: (news: RegistrationNews) => void;
+  private readonly remotingPortDefault: number | undefined;
 
   constructor(options: {
     config: BrokerConfig;
@@ -74,11 +81,15 @@ export class RunningBroker implements Broker {
     reign?: (hooks: ReignHooks) => Reign;
     /** Told what NameServers say of who reigns. */
     onReignNews?: (news: RegistrationNews) => void;
+    /** Port of RocketMQ's clients where the configuration names none. */
+    remotingPortDefault?: number | undefined;
   }) {
     this.onReignNews = options.onReignNews ?? (() => {});
+    this.remotingPortDefault = options.remotingPortDefault;
     this.config = options.config;
     this.directory = options.directory;
     this.log = options.log;
+    this.news = new ShardNews(options.log.child('shard'));
     this.clock = options.clock;
     this.closed = new Promise((resolve) => {
       this.resolveClosed = resolve;
@@ -93,6 +104,7 @@ export class RunningBroker implements Broker {
         ),
       words: () =>
         this.shards.map((shard) => shard.acceptorWord).filter((word) => word !== undefined),
+      briefWait: briefWaitOf(this.clock),
     });
     this.pool = this.directory === undefined ? undefined : new SidePool(SIDE_JOB_WORKER);
     this.reign = options.reign?.({
@@ -101,6 +113,7 @@ export class RunningBroker implements Broker {
         this.acceptor?.setRole(role === 'slave');
         this.tellNameServers();
       },
+      onFollowing: () => this.acceptor?.masterIsBack(this.reign?.masterText),
     });
     this.shards = this.makeShards(options.memoryCapacityBytes);
   }
@@ -127,6 +140,14 @@ export class RunningBroker implements Broker {
         address: this.config.listenAddress,
         port,
       });
+      const { config, clock } = this;
+      const facts = new BrokerAdminFacts(config, this.directory?.path, clock, this.registrations);
+      this.remoting = await openRemoting({
+        ...{ facts, config, acceptor: this.acceptor, clock },
+        portDefault: this.remotingPortDefault,
+        isSlave: () => this.reign?.role === 'slave',
+        log: this.log.child('remoting'),
+      });
       this.readyInfo = this.describe(this.frontDoor);
       await this.reign?.opened(this.readyInfo.ws);
       this.readyInfo = this.describe(this.frontDoor);
@@ -136,7 +157,7 @@ export class RunningBroker implements Broker {
         reason: this.frontDoor.reason,
         shards: this.shards.length,
       });
-      this.acceptor.onTopicsChanged(() => this.tellNameServers());
+      this.acceptor.onNamesChanged(facts.counting(() => this.tellNameServers()));
       this.registerWith(nameServersIn(this.config.namesrvAddr));
       this.remindOfExposure();
       this.warnOfStrangers(this.frontDoor);
@@ -151,7 +172,7 @@ export class RunningBroker implements Broker {
     this.log.info('draining');
     this.frontDoor?.stopListening();
     const left = this.registrations.map((registration) => registration.leave());
-    const finished = Promise.all([this.acceptor?.drain(), ...left]);
+    const finished = Promise.all([this.acceptor?.drain(), this.remoting?.drain(), ...left]);
     let cancel: CancelTimer = () => {};
     const deadline = new Promise<void>((resolve) => {
       cancel = startTimer(DRAIN_MS_MAX, () => {
@@ -178,7 +199,7 @@ export class RunningBroker implements Broker {
   private async shutDown(isClean: boolean): Promise<void> {
     this.cancelReminder();
     for (const registration of this.registrations) registration.close();
-    await this.frontDoor?.close();
+    await Promise.all([this.frontDoor?.close(), this.remoting?.close()]);
     this.acceptor?.close();
     this.pump.close();
     await this.reign?.stop(isClean);
@@ -213,6 +234,7 @@ export class RunningBroker implements Broker {
     }
     const events = {
       onReplies: schedule,
+      onRequests: this.pump.expect,
       onDown: (shard: number, error: SluiceError, isFenced: boolean) =>
         this.onShardDown(shard, error, isFenced),
       onDiskFailure: (shard: number, error: SluiceError) =>
@@ -242,11 +264,12 @@ export class RunningBroker implements Broker {
       shards: this.shards.map((shard) => shard.port),
       readCold: (shard, position, bytes) =>
         (this.shards[shard] as ShardHost).readCold(position, bytes),
-      onShardEvent: (shard, event) => this.onShardEvent(shard, event),
+      onShardEvent: (shard, event) => this.news.onEvent(shard, event),
       metricsText: () => this.metricsText(),
       unreadyReasons: () => [
-        ...this.fencedByDisk.values(),
+        ...this.news.fencedReasons(),
         ...(this.reign?.unreadyReasons() ?? []),
+        ...takenReasons(this.registrationStatus()),
       ],
       masterText: () => this.reign?.masterText,
       replication: this.reign,
@@ -258,6 +281,7 @@ export class RunningBroker implements Broker {
         transportReason: this.frontDoor?.reason ?? '',
         flush: config.flushDiskType,
         dataDir: this.directory?.path ?? null,
+        ...registrationFacts(this.registrationStatus()),
       }),
     });
   }
@@ -275,7 +299,9 @@ export class RunningBroker implements Broker {
     if (addresses.length === 0 || frontDoor === undefined || this.closing !== undefined) return;
     const registration = registerRoutes({
       ...{ config, clock, addresses, port: frontDoor.port, log: this.log.child('registration') },
+      remotingPort: this.remoting?.port,
       topics: () => this.acceptor?.topics() ?? [],
+      groups: () => this.acceptor?.groupNames() ?? [],
       position: () => shards.reduce((sum, { logMemory }) => sum + logMemory.appended.observe(), 0),
       reign: () => currentReign(this.reign),
       onNews: this.onReignNews,
@@ -286,8 +312,7 @@ export class RunningBroker implements Broker {
   private openDoor(acceptor: Acceptor): Promise<FrontDoor> {
     const { config } = this;
     return openFrontDoor(config.transport, {
-      host: config.listenAddress,
-      port: config.frontDoorPort,
+      ...{ host: config.listenAddress, port: config.frontDoorPort },
       webSocketPath: '/v1/ws',
       limits: {
         frameBytesMax: FRAME_BYTES_MAX,
@@ -306,17 +331,6 @@ export class RunningBroker implements Broker {
     });
   }
 
-  /** A shard that its disk has fenced runs on and serves what is committed, but the broker is not ready for work. */
-  private onShardEvent(shard: number, event: ShardEvent): void {
-    const log = this.log.child('shard');
-    if (event.event === 'metadata') log.info(event.event, { shard });
-    else if (event.event !== 'fenced') log.warn(event.event, { shard, ...event });
-    else {
-      log.error(event.event, { shard, ...event });
-      this.fencedByDisk.set(shard, `shard ${shard}: ${event.message}`);
-    }
-  }
-
   private onShardDown(shard: number, error: SluiceError, isFenced: boolean): void {
     this.log.error(isFenced ? 'shard-fenced' : 'shard-crashed', { shard, error });
     this.reign?.shardDown(shard);
@@ -324,7 +338,7 @@ export class RunningBroker implements Broker {
   }
 
   private onShardUp(shard: number, metadata: ShardMetadata): void {
-    this.fencedByDisk.delete(shard);
+    this.news.forget(shard);
     this.log.info('shard-restarted', { shard });
     this.reign?.shardUp(shard);
     this.acceptor?.shardUp(shard, (this.shards[shard] as ShardHost).port, metadata);
@@ -334,9 +348,9 @@ export class RunningBroker implements Broker {
   private async metricsText(): Promise<string> {
     if (this.acceptor === undefined) return '';
     return this.metrics.text({
-      acceptor: this.acceptor,
-      shards: this.shards,
-      frontDoor: this.frontDoor,
+      ...{ acceptor: this.acceptor, shards: this.shards, frontDoor: this.frontDoor },
+      news: this.news,
+      remoting: this.remoting?.metrics() ?? [],
       version: VERSION,
       replication: await this.reign?.status(),
       registrations: this.registrationStatus(),
@@ -344,17 +358,15 @@ export class RunningBroker implements Broker {
   }
 
   private describe(frontDoor: FrontDoor): BrokerReady {
-    const host = this.config.listenAddress.includes(':')
-      ? `[${this.config.listenAddress}]`
-      : this.config.listenAddress;
-    const shown = host === '0.0.0.0' || host === '[::]' ? '127.0.0.1' : host;
+    const { listenAddress } = this.config;
+    const isOnAll = listenAddress === '0.0.0.0' || listenAddress === '::';
+    const at = (port: number): string => hostPort(isOnAll ? '127.0.0.1' : listenAddress, port);
     return {
       role: this.reign?.role ?? 'all',
-      epoch: this.reign?.epoch ?? 1,
-      ha: this.reign?.haAddress ?? null,
+      ...{ epoch: this.reign?.epoch ?? 1, ha: this.reign?.haAddress ?? null },
       pid: process.pid,
-      ws: `ws://${shown}:${frontDoor.port}`,
-      http: `http://${shown}:${frontDoor.port}`,
+      ...{ ws: `ws://${at(frontDoor.port)}`, http: `http://${at(frontDoor.port)}` },
+      remoting: this.remoting === undefined ? null : at(this.remoting.port),
       dataDir: this.directory?.path ?? null,
       transport: frontDoor.transport,
       transportReason: frontDoor.reason,

@@ -52,6 +52,8 @@ export type BrokerReady = {
   readonly ws: string;
   /** `http://host:port` */
   readonly http: string;
+  /** `host:port` of RocketMQ's clients; null when it has no such port. */
+  readonly remoting: string | null;
   /** Absolute path; null in memory. */
   readonly dataDir: string | null;
   readonly transport: TransportName;
@@ -108,6 +110,7 @@ export async function startBroker(
   config: BrokerConfig,
   log: Logger,
   reignSource?: ReignSource,
+  remotingPortDefault?: number,
 ): Promise<Broker> {
   checkExposure(config);
   checkSizes(config);
@@ -131,6 +134,7 @@ export async function startBroker(
       log,
       clock: systemClock,
       memoryCapacityBytes: MEMORY_CAPACITY_BYTES,
+      remotingPortDefault,
       onReignNews: (news) => reigns.hear(news),
     });
     await broker.start();

@@ -10,6 +10,7 @@ import { MemoryStorage } from '../log/memory-storage.ts';
 import { readStoredBatch } from '../log/stored-read.ts';
 import { LATENCY_HISTOGRAM_BYTES, LatencyHistogram } from '../observe/latency-histogram.ts';
 import type { ShardMetadata } from '../protocol/shard-control.ts';
+import { DEFERRED_METER_BYTES, SharedDeferredMeter } from '../shard/deferred-meter.ts';
 import { InlineJobs } from '../shard/inline-jobs.ts';
 import { openShard } from '../shard/open-shard.ts';
 import type { ShardAgent } from '../shard/shard-agent.ts';
@@ -30,6 +31,9 @@ export class InlineShard implements ShardHost {
   readonly acceptorWord: undefined;
   readonly logMemory: LogMemory;
   readonly flushLatency: LatencyHistogram;
+  readonly deferred: SharedDeferredMeter = new SharedDeferredMeter(
+    new ArrayBuffer(DEFERRED_METER_BYTES),
+  );
   private readonly storage: MemoryStorage;
   private readonly agent: ShardAgent;
   private readonly flusher: FlusherAgent;
@@ -60,6 +64,7 @@ export class InlineShard implements ShardHost {
       jobs: new InlineJobs(this.storage),
       epoch: 1,
       wakeFlusher: () => {},
+      meter: this.deferred,
     });
     this.agent = opened.agent;
     this.metadata = opened.metadata;

@@ -70,6 +70,8 @@ export type RegistrationCoreOptions = {
   readonly dial: (index: number) => void;
   readonly facts: () => RegistrationFacts;
   readonly onNews: (news: RegistrationNews) => void;
+  /** Another broker has this name and id. @returns whether the facts name another id now */
+  readonly onTaken: (brokerId: number) => boolean;
 };
 
 /** How it stands with one NameServer, for operators. */
@@ -79,6 +81,8 @@ export type RegistrationStatus = {
   /** Milliseconds since its last answer; null before the first. */
   readonly registeredMsAgo: number | null;
   readonly failure: string | null;
+  /** Another broker lives under the name and id, or at the address, of this one: one of the two is configured wrongly. */
+  readonly isTaken: boolean;
 };
 
 type Slot = {
@@ -88,12 +92,19 @@ type Slot = {
   dueAtMs: number;
   failures: number;
   /** What an answer must repeat, and until when; undefined: nothing is asked. */
-  awaiting: { readonly opaque: number; readonly deadlineMs: number } | undefined;
+  awaiting:
+    | { readonly opaque: number; readonly deadlineMs: number; readonly brokerId: number }
+    | undefined;
   /** Topics changed while it was asked. */
   isStale: boolean;
+  /** Number of the last change that it was told of, and that its answer was for. */
+  toldChange: number;
+  knownChange: number;
   isRegistered: boolean;
   registeredAtMs: number | undefined;
   failure: string | undefined;
+  /** When it was last said in the log that another broker has the place of this one; undefined: none has. */
+  takenLoggedAtMs: number | undefined;
 };
 
 const BACK_OFF: RetryPolicy = { minMs: 200, maxMs: 15_000 };
@@ -101,6 +112,8 @@ const BACK_OFF: RetryPolicy = { minMs: 200, maxMs: 15_000 };
 const ANSWER_MS_MAX = 6000;
 /** Milliseconds between two registrations that changes of topics cause. */
 const CHANGE_GAP_MS = 20;
+/** Milliseconds between two lines of the log about a place that is taken: nobody should overlook it. */
+const TAKEN_LOG_MS = 60_000;
 /** The period varies by this part, so that brokers that started together do not stay together. */
 const JITTER = 0.1;
 
@@ -113,6 +126,8 @@ export class RegistrationCore {
   private readonly view: CommandView = new CommandView();
   private lastOpaque = 0;
   private isLeaving = false;
+  /** Changes so far. */
+  private changes = 0;
 
   constructor(options: RegistrationCoreOptions) {
     this.options = options;
@@ -124,9 +139,12 @@ export class RegistrationCore {
       failures: 0,
       awaiting: undefined,
       isStale: false,
+      toldChange: 0,
+      knownChange: 0,
       isRegistered: false,
       registeredAtMs: undefined,
       failure: undefined,
+      takenLoggedAtMs: undefined,
     }));
   }
 
@@ -157,12 +175,23 @@ export class RegistrationCore {
 
   /** Topics, role or addresses are others than before: every NameServer hears of it soon. */
   changed(): void {
+    this.changes += 1;
     const soon = this.options.clock.monotonicMs() + CHANGE_GAP_MS;
     for (const slot of this.slots) {
       if (slot.awaiting !== undefined) slot.isStale = true;
       // One that fails is tried at its own time.
       else if (slot.failures === 0) slot.dueAtMs = Math.min(slot.dueAtMs, soon);
     }
+  }
+
+  /** Number of the last change, for `knows`. */
+  get lastChange(): number {
+    return this.changes;
+  }
+
+  /** Has every NameServer that this broker is registered with answered for this change? */
+  knows(change: number): boolean {
+    return this.slots.every((slot) => !slot.isRegistered || slot.knownChange >= change);
   }
 
   opened(index: number, port: RegistrationPort): void {
@@ -190,9 +219,10 @@ export class RegistrationCore {
       this.fail(slot, `its answer is no command: ${verdict}`);
       return;
     }
-    if (!view.isResponse || slot.awaiting?.opaque !== view.opaque) return;
+    const { awaiting } = slot;
+    if (!view.isResponse || awaiting?.opaque !== view.opaque) return;
     slot.awaiting = undefined;
-    if (!this.isLeaving) this.answered(slot);
+    if (!this.isLeaving) this.answered(slot, awaiting.brokerId);
   }
 
   /**
@@ -229,12 +259,15 @@ export class RegistrationCore {
 
   status(): readonly RegistrationStatus[] {
     const now = this.options.clock.monotonicMs();
-    return this.slots.map(({ address, isRegistered, registeredAtMs, failure }) => ({
-      address,
-      registered: isRegistered,
-      registeredMsAgo: registeredAtMs === undefined ? null : Math.round(now - registeredAtMs),
-      failure: failure ?? null,
-    }));
+    return this.slots.map(
+      ({ address, isRegistered, registeredAtMs, failure, takenLoggedAtMs }) => ({
+        address,
+        registered: isRegistered,
+        registeredMsAgo: registeredAtMs === undefined ? null : Math.round(now - registeredAtMs),
+        failure: failure ?? null,
+        isTaken: takenLoggedAtMs !== undefined,
+      }),
+    );
   }
 
   private register(slot: Slot): void {
@@ -250,6 +283,7 @@ export class RegistrationCore {
     fields.set('position', String(facts.position));
     fields.set('webSocketAddrs', facts.webSocketAddrs.join(','));
     slot.isStale = false;
+    slot.toldChange = this.changes;
     this.ask(slot, REQUEST_CODES.REGISTER_BROKER, fields, body);
   }
 
@@ -274,21 +308,26 @@ export class RegistrationCore {
     this.lastOpaque = (this.lastOpaque + 1) & 0x7fff_ffff;
     const opaque = this.lastOpaque;
     const deadlineMs = this.options.clock.monotonicMs() + ANSWER_MS_MAX;
-    slot.awaiting = { opaque, deadlineMs };
+    const brokerId = Number(fields.get('brokerId'));
+    slot.awaiting = { opaque, deadlineMs, brokerId };
     slot.port?.send(encodeCommand({ code, opaque, flag: 0, fields, body }));
   }
 
-  private answered(slot: Slot): void {
+  private answered(slot: Slot, brokerId: number): void {
     const { view, options } = this;
     const epoch = view.fields.integer(EPOCH);
     const masterHaAddr = view.fields.text(HA_SERVER_ADDR);
-    if (view.code !== RESPONSE_CODES.SUCCESS)
+    const isTaken = view.code === RESPONSE_CODES.CONTROLLER_BROKER_ID_INVALID;
+    if (!isTaken) slot.takenLoggedAtMs = undefined;
+    if (isTaken) this.taken(slot, view.remark ?? 'another broker has this name and id', brokerId);
+    else if (view.code !== RESPONSE_CODES.SUCCESS)
       this.refused(slot, `${view.code}: ${view.remark ?? 'it refused without a word'}`);
     else {
       const now = options.clock.monotonicMs();
       if (!slot.isRegistered)
         options.log.info('registered', { namesrv: slot.address, failures: slot.failures });
       slot.isRegistered = true;
+      slot.knownChange = slot.toldChange;
       slot.registeredAtMs = now;
       slot.failure = undefined;
       slot.failures = 0;
@@ -308,11 +347,26 @@ export class RegistrationCore {
     slot.dueAtMs = this.options.clock.monotonicMs() + this.backOffMs(slot);
   }
 
+  /** Goes on asking: the place is free when the other one has stopped, or was silent for long enough. */
+  private taken(slot: Slot, reason: string, brokerId: number): void {
+    if (this.options.onTaken(brokerId)) {
+      this.changed();
+      slot.dueAtMs = this.options.clock.monotonicMs() + CHANGE_GAP_MS;
+      return;
+    }
+    this.refused(slot, reason);
+    const nowMs = this.options.clock.monotonicMs();
+    if (nowMs - (slot.takenLoggedAtMs ?? Number.NEGATIVE_INFINITY) < TAKEN_LOG_MS) return;
+    slot.takenLoggedAtMs = nowMs;
+    this.options.log.error('name-and-id-taken', { namesrv: slot.address, brokerId, reason });
+  }
+
   private fail(slot: Slot, reason: string): void {
     const { port } = slot;
     slot.port = undefined;
     slot.state = 'idle';
     slot.awaiting = undefined;
+    slot.takenLoggedAtMs = undefined;
     port?.close();
     if (this.isLeaving) return;
     this.note(slot, reason);

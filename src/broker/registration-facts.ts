@@ -1,6 +1,7 @@
 /** What this broker says of itself to NameServers, from its configuration, its topics and its shards. Main thread. */
 import type { Clock } from '../base/clock.ts';
 import type { BrokerConfig } from '../config/config-schema.ts';
+import { plainTopicConfig, retryTopicsOf, topicConfigOf } from '../protocol/remoting/own-topics.ts';
 import {
   PERM_READ,
   PERM_WRITE,
@@ -14,6 +15,8 @@ import type { Reign } from './reign.ts';
 /** The topic whose route says which brokers make topics by themselves. @source RocketMQ TopicValidator */
 const AUTO_CREATE_TOPIC = 'TBW102';
 const PERM_INHERIT = 1;
+const MASTER_ID = 0;
+const FIRST_SLAVE_ID = 1;
 
 /** What a broker is at the moment. */
 export type CurrentReign = {
@@ -35,8 +38,12 @@ export type FactsOptions = {
   readonly config: BrokerConfig;
   /** Of WebSocket and HTTP. */
   readonly port: number;
+  /** Of RocketMQ's clients; undefined: it has none, and is known by the other one. */
+  readonly remotingPort: number | undefined;
   readonly clock: Clock;
   readonly topics: () => readonly TopicRecord[];
+  /** Names of consumer groups. */
+  readonly groups: () => readonly string[];
   readonly position: () => number;
   readonly reign: () => CurrentReign;
 };
@@ -44,14 +51,19 @@ export type FactsOptions = {
 export class RegistrationFactsSource {
   private readonly options: FactsOptions;
   private readonly webSocketAddrs: readonly string[];
+  private readonly brokerAddr: string;
   /** Other starts have another one: what a NameServer remembers of an earlier life never counts as known. */
   private readonly startedAtMs: number;
   private counter = 1;
+  /** Of a slave whose configuration has the id of a master, because it was one. */
+  private madeUpId = FIRST_SLAVE_ID;
 
   constructor(options: FactsOptions) {
     this.options = options;
-    const { config, port, clock } = options;
-    this.webSocketAddrs = advertisedHosts(config).map((host) => hostPort(host, port));
+    const { config, port, remotingPort, clock } = options;
+    const hosts = advertisedHosts(config);
+    this.webSocketAddrs = hosts.map((host) => hostPort(host, port));
+    this.brokerAddr = hostPort(hosts[0] as string, remotingPort ?? port);
     this.startedAtMs = clock.epochMs();
   }
 
@@ -60,49 +72,64 @@ export class RegistrationFactsSource {
     this.counter += 1;
   }
 
+  /** Another broker has this id. @returns whether this one takes another; not where a person chose it */
+  idTaken(brokerId: number): boolean {
+    const isMadeUp = this.options.config.brokerId === MASTER_ID && brokerId !== MASTER_ID;
+    if (isMadeUp && brokerId === this.madeUpId) this.madeUpId += 1;
+    return isMadeUp;
+  }
+
   facts(): RegistrationFacts {
     const { config, topics, position, reign } = this.options;
     const { role, epoch, haServerAddr } = reign();
     return {
       clusterName: config.brokerClusterName,
       brokerName: config.brokerName,
-      brokerId: brokerIdOf(config.brokerId, role),
-      brokerAddr: this.webSocketAddrs[0] as string,
+      brokerId: this.brokerIdFor(role),
+      brokerAddr: this.brokerAddr,
       haServerAddr,
       webSocketAddrs: this.webSocketAddrs,
       ...{ role, epoch, position: position() },
       topicTable: {
         dataVersion: { counter: this.counter, stateVersion: 0, timestamp: this.startedAtMs },
-        topics: [...topics().map(topicConfigOf), ...autoCreateTopic(config)],
+        topics: notAlone(
+          [...topics().map(topicConfigOf), ...this.retryTopics(), ...autoCreateTopic(config)],
+          config,
+        ),
       },
     };
   }
+
+  /** Who has no port for RocketMQ's tools is asked nothing by them. */
+  private retryTopics(): readonly TopicConfig[] {
+    const { remotingPort, topics, groups } = this.options;
+    return remotingPort === undefined ? [] : retryTopicsOf(groups(), topics());
+  }
+
+  /** 0 is the master's, whatever the configuration said of a slave that was promoted or a master that is none any more. */
+  private brokerIdFor(role: string): number {
+    const configured = this.options.config.brokerId;
+    if (role !== 'SLAVE') return MASTER_ID;
+    return configured === MASTER_ID ? this.madeUpId : configured;
+  }
 }
 
-/** 0 is the master's, whatever the configuration said of a slave that was promoted or a master that is none any more. */
-function brokerIdOf(configured: number, role: string): number {
-  if (role !== 'SLAVE') return 0;
-  return configured === 0 ? 1 : configured;
-}
-
-function topicConfigOf({ topic, queues, deadLetterOf }: TopicRecord): TopicConfig {
-  // Nobody but the broker writes dead letters.
-  const perm = deadLetterOf === null ? PERM_READ | PERM_WRITE : PERM_READ;
-  return configOf(topic, queues, perm);
+/**
+ * Apache's NameServer 5 refuses a broker that it does not know and that names one topic: it takes that for a change that came
+ * before the rest. RocketMQ's brokers always have topics of their own besides, among them one with the name of the broker;
+ * here nobody may read or write it.
+ *
+ * @source RocketMQ RouteInfoManager.registerBroker, TopicConfigManager
+ */
+function notAlone(
+  topics: readonly TopicConfig[],
+  { brokerName }: Pick<BrokerConfig, 'brokerName'>,
+): readonly TopicConfig[] {
+  return topics.length === 1 ? [...topics, plainTopicConfig(brokerName, 1, PERM_INHERIT)] : topics;
 }
 
 function autoCreateTopic(config: BrokerConfig): readonly TopicConfig[] {
   if (config.autoCreateTopicEnable !== true) return [];
   const perm = PERM_INHERIT | PERM_READ | PERM_WRITE;
-  return [configOf(AUTO_CREATE_TOPIC, config.defaultTopicQueueNums, perm)];
-}
-
-function configOf(topicName: string, queues: number, perm: number): TopicConfig {
-  return {
-    ...{ topicName, readQueueNums: queues, writeQueueNums: queues, perm },
-    topicFilterType: 'SINGLE_TAG',
-    topicSysFlag: 0,
-    order: false,
-    attributes: new Map(),
-  };
+  return [plainTopicConfig(AUTO_CREATE_TOPIC, config.defaultTopicQueueNums, perm)];
 }

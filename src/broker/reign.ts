@@ -16,6 +16,7 @@ import type {
   HostAndPort,
   ReplicationStatus,
 } from '../replication/replication-messages.ts';
+import { haHost, hostPort } from './advertised-addresses.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { factsOf, gateReason, isKnown, workerDataOf } from './reign-parts.ts';
 import type { ReignNews, ReignSource } from './reign-source.ts';
@@ -49,6 +50,8 @@ export type ReignOptions = {
   readonly onClosing: (shard: number) => void;
   /** The role is another one now, and the shards open under it. */
   readonly onRole: (role: RoleRecord['role']) => void;
+  /** A shard of this slave follows its master. */
+  readonly onFollowing: () => void;
 };
 
 export class Reign implements ReplicationControl {
@@ -106,7 +109,7 @@ export class Reign implements ReplicationControl {
   /** Where slaves find this broker; null on a slave. */
   get haAddress(): string | null {
     const port = this.host?.port ?? 0;
-    return port === 0 ? null : `${this.options.config.brokerIP2 ?? '127.0.0.1'}:${port}`;
+    return port === 0 ? null : hostPort(haHost(this.options.config), port);
   }
 
   /** What a shard is told for its next life. */
@@ -326,6 +329,7 @@ export class Reign implements ReplicationControl {
       case 'following':
         this.masterAddress = message.address;
         this.noteEpoch(message.epoch);
+        this.options.onFollowing();
         return;
       case 'started':
       case 'refused-start':

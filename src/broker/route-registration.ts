@@ -7,12 +7,7 @@ import { toSluiceError } from '../base/errors.ts';
 import { REMOTING_FRAME_BYTES_MAX, TCP_SEND_BUFFER_BYTES_MAX } from '../base/limits.ts';
 import type { Logger } from '../base/log-sink.ts';
 import { systemPrng } from '../base/prng.ts';
-import {
-  FRAME_HEAD_BYTES,
-  FRAME_TOO_LARGE,
-  frameBytes,
-} from '../protocol/remoting/frame-layout.ts';
-import { FRAME_OVERSIZED, FRAME_REFUSED, type FrameRule } from '../transport/frame-cutter.ts';
+import { REMOTING_FRAMES } from '../protocol/remoting/frame-layout.ts';
 import type { TcpConnection, TcpHandler } from '../transport/tcp.ts';
 import { connectTcp } from '../transport/tcp-open.ts';
 import {
@@ -34,15 +29,6 @@ const IDLE_TIMEOUT_MS = 3_600_000;
 /** Milliseconds between two looks while something is due that an event will end. */
 const DELAY_MS_MIN = 1;
 
-const FRAMES: FrameRule = {
-  headBytes: FRAME_HEAD_BYTES,
-  frameBytes: (bytes, start) => {
-    const length = frameBytes(bytes, start);
-    if (length > 0) return length;
-    return length === FRAME_TOO_LARGE ? FRAME_OVERSIZED : FRAME_REFUSED;
-  },
-};
-
 export type RouteRegistrationOptions = Omit<RegistrationCoreOptions, 'dial'> & {
   /** The facts are others from here on. */
   readonly onChanged: () => void;
@@ -57,6 +43,8 @@ export class RouteRegistration {
   private cancelWork: CancelTimer = () => {};
   private isClosed = false;
   private onGone: () => void = () => {};
+  /** Who waits for NameServers to know of a change. */
+  private readonly waiting = new Set<() => void>();
 
   constructor(options: RouteRegistrationOptions) {
     this.addresses = options.addresses;
@@ -79,6 +67,24 @@ export class RouteRegistration {
     return this.core.status();
   }
 
+  /** Resolves when the NameServers know of every change until now, or after `timeoutMs`: one that does not answer holds up nobody. */
+  async known(timeoutMs: number): Promise<void> {
+    const change = this.core.lastChange;
+    if (this.isClosed || this.core.knows(change)) return;
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        this.waiting.delete(look);
+        cancel();
+        resolve();
+      };
+      const look = (): void => {
+        if (this.isClosed || this.core.knows(change)) end();
+      };
+      const cancel = startTimer(timeoutMs, end);
+      this.waiting.add(look);
+    });
+  }
+
   /** Tells the NameServers that this broker goes, and waits a second at most for their answers. */
   async leave(): Promise<void> {
     if (this.isClosed || this.core.leave() === 0) return;
@@ -95,10 +101,16 @@ export class RouteRegistration {
     this.cancelWork();
     this.core.close();
     this.onGone();
+    this.tellWaiting();
+  }
+
+  private tellWaiting(): void {
+    for (const look of [...this.waiting]) look();
   }
 
   private work(): void {
     this.core.doWork();
+    if (this.waiting.size > 0) this.tellWaiting();
     this.schedule();
   }
 
@@ -114,7 +126,7 @@ export class RouteRegistration {
     const { host, port } = splitAddress(this.addresses[index] as string);
     try {
       await connectTcp({
-        ...{ host, port, connectTimeoutMs: CONNECT_TIMEOUT_MS, rule: FRAMES },
+        ...{ host, port, connectTimeoutMs: CONNECT_TIMEOUT_MS, rule: REMOTING_FRAMES },
         handler: this.handlerOf(index),
         limits: {
           idleTimeoutMs: IDLE_TIMEOUT_MS,
@@ -165,6 +177,7 @@ export class RouteRegistration {
 
   private afterEvent(): void {
     if (this.core.isGone) this.onGone();
+    this.tellWaiting();
     this.schedule();
   }
 }
@@ -194,6 +207,13 @@ export function registrationFacts(statuses: readonly RegistrationStatus[]): {
   return { namesrv: Object.fromEntries(facts) };
 }
 
+/** Why this broker is not ready although it could serve: another one has its place at a NameServer. */
+export function takenReasons(statuses: readonly RegistrationStatus[]): readonly string[] {
+  return statuses
+    .filter(({ isTaken }) => isTaken)
+    .map(({ address, failure }) => `NameServer ${address} does not take it: ${failure}`);
+}
+
 /** Registers a broker that takes requests, and goes on doing so. */
 export function registerRoutes(options: RegisterRoutesOptions): RouteRegistration {
   const { addresses, config, clock, log, onNews } = options;
@@ -203,6 +223,7 @@ export function registerRoutes(options: RegisterRoutesOptions): RouteRegistratio
     ...{ clock, prng: systemPrng(), log, onNews },
     facts: () => source.facts(),
     onChanged: () => source.topicsChanged(),
+    onTaken: (brokerId) => source.idTaken(brokerId),
   });
   registration.start();
   return registration;

@@ -8,12 +8,15 @@ import type { SluiceError } from '../base/errors.ts';
 import type { LogMemory } from '../log/log-memory.ts';
 import type { LatencyHistogram } from '../observe/latency-histogram.ts';
 import type { ShardMetadata } from '../protocol/shard-control.ts';
+import type { SharedDeferredMeter } from '../shard/deferred-meter.ts';
 import type { ShardConfig } from '../shard/shard-config.ts';
 
 /** What a shard tells the broker. All on the main thread. */
 export type ShardHostEvents = {
   /** There may be something in the reply ring. */
   readonly onReplies: () => void;
+  /** In this callback of the event loop so many records went into the request ring. */
+  readonly onRequests: (count: number) => void;
   /** The shard stopped: its requests are lost. It comes back by `onUp` unless it is fenced. */
   readonly onDown: (shard: number, error: SluiceError, isFenced: boolean) => void;
   /** The disk failed the shard, which refuses what comes from now on: what exactly happened, for the log. */
@@ -29,6 +32,7 @@ export interface ShardHost {
   readonly acceptorWord: ParkWord | undefined;
   readonly logMemory: LogMemory;
   readonly flushLatency: LatencyHistogram;
+  readonly deferred: SharedDeferredMeter;
   /** Recovers and starts. @throws what recovery refuses */
   start(): Promise<ShardMetadata>;
   /** One committed batch from its file. */

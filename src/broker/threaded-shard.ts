@@ -14,6 +14,7 @@ import { LATENCY_HISTOGRAM_BYTES, LatencyHistogram } from '../observe/latency-hi
 import type { ShardMetadata } from '../protocol/shard-control.ts';
 import type { RingConsumer } from '../ring/ring-consumer.ts';
 import type { RingProducer } from '../ring/ring-producer.ts';
+import { DEFERRED_METER_BYTES, SharedDeferredMeter } from '../shard/deferred-meter.ts';
 import type { ShardConfig, ShardReplication } from '../shard/shard-config.ts';
 import {
   acceptorRings,
@@ -69,6 +70,7 @@ type Life = {
 export class ThreadedShard implements ShardHost {
   readonly config: ShardConfig;
   readonly flushLatency: LatencyHistogram;
+  readonly deferred: SharedDeferredMeter;
   private readonly directory: string;
   private readonly ringBytes: number;
   private readonly pool: SidePool;
@@ -76,6 +78,7 @@ export class ThreadedShard implements ShardHost {
   private readonly reign: (() => ShardReign) | undefined;
   private readonly clock: Clock;
   private readonly histogram = new SharedArrayBuffer(LATENCY_HISTOGRAM_BYTES);
+  private readonly meter = new SharedArrayBuffer(DEFERRED_METER_BYTES);
   private readonly crashes: number[] = [];
   private life: Life | undefined;
   private isStopping = false;
@@ -101,6 +104,7 @@ export class ThreadedShard implements ShardHost {
     this.events = options.events;
     this.reign = options.reign;
     this.flushLatency = new LatencyHistogram(this.histogram, 0);
+    this.deferred = new SharedDeferredMeter(this.meter);
   }
 
   get port(): ShardPort {
@@ -202,6 +206,7 @@ export class ThreadedShard implements ShardHost {
       epoch: reign?.epoch ?? 1,
       logId: reign?.logId,
       news: ofShard,
+      meter: this.meter,
       jobs,
     };
     const word = shardWordOf(memory);
@@ -217,7 +222,10 @@ export class ThreadedShard implements ShardHost {
       name: `flusher-${this.config.shard}`,
       resourceLimits: FLUSHER_HEAP,
     });
-    const port = makePort(this.config.shard, memory, word);
+    const port = makePort(this.config.shard, memory, (requests) => {
+      word.wake();
+      this.events.onRequests(requests);
+    });
     return {
       memory,
       logMemory: logMemoryOf(memory),
@@ -326,7 +334,7 @@ export class ThreadedShard implements ShardHost {
 function makePort(
   shard: number,
   memory: ShardMemory,
-  word: ParkWord,
+  onRequests: (count: number) => void,
 ): ShardPort & { state: ShardState } {
   const rings: { requests: RingProducer; replies: RingConsumer } = acceptorRings(memory, 0);
   const tail = tailOf(memory);
@@ -334,10 +342,27 @@ function makePort(
     shard,
     requests: rings.requests,
     replies: rings.replies,
-    wake: () => word.wake(),
+    wake: oncePerTurn(onRequests),
     tailView: (position, bytes) => tail.at(position, bytes),
     // Until it has recovered.
     state: 'restarting',
+  };
+}
+
+/**
+ * Runs `action` once when the running callback has done all it does, with the number of calls: waking a thread costs a system
+ * call, and the frames of one chunk are many.
+ */
+function oncePerTurn(action: (calls: number) => void): () => void {
+  let calls = 0;
+  const run = (): void => {
+    const all = calls;
+    calls = 0;
+    action(all);
+  };
+  return () => {
+    calls += 1;
+    if (calls === 1) queueMicrotask(run);
   };
 }
 

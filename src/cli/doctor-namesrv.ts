@@ -11,6 +11,14 @@ import { type NamesrvTargetOptions, namesrvUrls, targetOfMember } from './namesr
 
 const ANSWER_MS_MAX = 5000;
 
+/** As `/v1/cluster` of a NameServer names them. */
+type RefusedBroker = {
+  readonly brokerName: string;
+  readonly brokerId: number;
+  readonly brokerAddr: string;
+  readonly holderAddr: string;
+};
+
 /** @param topic - to look up; undefined: all brokers */
 export async function* checkNamesrv(
   options: NamesrvTargetOptions,
@@ -22,6 +30,7 @@ export async function* checkNamesrv(
   const [first] = answers;
   if (first === undefined) return;
   yield checkSame(answers);
+  for (const url of answers.keys()) yield* await checkRefused(url);
   const [url, all] = first;
   let brokers = all;
   if (topic !== undefined) {
@@ -78,6 +87,27 @@ function checkSame(answers: ReadonlyMap<string, readonly RouteBroker[]>): Findin
       );
   }
   return finding('namesrv', 'ok', `all that answer know the same brokers`);
+}
+
+/** Brokers that it does not take, because another one has their name and id, or their address. */
+async function checkRefused(url: string): Promise<readonly Finding[]> {
+  const { text } = await nodeRuntime().httpGet(`${url}/v1/cluster`, ANSWER_MS_MAX);
+  const { refused = [] } = JSON.parse(text) as { readonly refused?: readonly RefusedBroker[] };
+  return refused.map(({ brokerName, brokerId, brokerAddr, holderAddr }) =>
+    brokerAddr === holderAddr
+      ? finding(
+          'duplicate',
+          'fail',
+          `two processes say that they are at ${brokerAddr}; ${url} does not take ${brokerName}, id ${brokerId}`,
+          'Give each an address of its own (brokerIP1, frontDoorPort), or end one of them.',
+        )
+      : finding(
+          'duplicate',
+          'fail',
+          `two brokers are ${brokerName}, id ${brokerId}: ${url} knows the one at ${holderAddr} and does not take the one at ${brokerAddr}`,
+          'Give one of them another brokerName, or another brokerId, or end it.',
+        ),
+  );
 }
 
 function notWritable({ brokerName }: RouteBroker): Finding {

@@ -6,7 +6,7 @@ import type { SideFileReport } from './side-files.ts';
 import type { StoreNames } from './store-names.ts';
 
 const POSITION_DIGITS = 12;
-const KIND_LETTERS = 7;
+const KIND_LETTERS = 8;
 
 /** A batch for programs: what the log says, and the names that go with its numbers. */
 export function batchValue(
@@ -16,7 +16,7 @@ export function batchValue(
   names: StoreNames,
 ): object {
   const { isIntact, records, producer, bornAtMs, ...rest } = batch;
-  const isData = batch.kind === 'data';
+  const isData = batch.kind === 'data' || batch.kind === 'deferred';
   return {
     type: 'batch',
     shard: shard ?? null,
@@ -37,7 +37,7 @@ export function batchValue(
 }
 
 function recordValue(record: InspectedRecord, names: StoreNames): object {
-  if (record.type === 'metadata') return record;
+  if (!('groupId' in record)) return record;
   return { ...record, topic: names.topic(record.topicId), group: names.group(record.groupId) };
 }
 
@@ -50,6 +50,7 @@ export function batchText(batch: InspectedBatch, names: StoreNames): string {
     timeText(batch.storedAtMs) ?? '-',
   ];
   if (batch.kind === 'data') parts.push(dataText(batch, names));
+  else if (batch.kind === 'deferred') parts.push(deferredText(batch, names));
   if (!batch.isIntact) parts.push('CHECKSUM WRONG');
   const lines = batch.records.map(
     (record) => `${' '.repeat(POSITION_DIGITS)}  ${recordText(record, names)}`,
@@ -69,10 +70,24 @@ function dataText(batch: InspectedBatch, names: StoreNames): string {
   return `${name}:${queueId}  offset ${offsets}  ${countText(recordCount, 'message')}${by}`;
 }
 
+function deferredText(batch: InspectedBatch, names: StoreNames): string {
+  const { topicId, queueId, baseOffset, recordCount, isHalf, isMoved } = batch;
+  const name = names.topic(topicId) ?? `topic ${topicId}`;
+  const what = isHalf ? 'half, asked about' : 'due';
+  const again = isMoved ? '  written again' : '';
+  return `${name}:${queueId}  ${what} ${timeText(baseOffset) ?? '-'}  ${countText(recordCount, 'message')}${again}`;
+}
+
 function recordText(record: InspectedRecord, names: StoreNames): string {
   if (record.type === 'metadata') return escapeControl(`metadata ${JSON.stringify(record.value)}`);
+  if (!('groupId' in record)) {
+    const { type, origin, detail, reason, value } = record;
+    return `${type} of position ${origin}, detail ${detail}, reason ${reason}, value ${value}`;
+  }
   const group = names.group(record.groupId) ?? `group ${record.groupId}`;
   const topic = names.topic(record.topicId) ?? `topic ${record.topicId}`;
+  if (record.type === 'position')
+    return `position ${group} ${topic}:${record.queueId} offset ${record.offset}`;
   const range = `${record.start}-${record.start + record.count - 1}`;
   const what = `${record.type} ${group} ${topic}:${record.queueId} offset ${range}`;
   if (record.type === 'settled') return what;

@@ -7,12 +7,16 @@ export type LineMessage = {
   readonly body: Uint8Array | JsonValue;
   readonly key: string | undefined;
   readonly tag: string | undefined;
+  readonly delayMs?: number;
+  readonly deliverAt?: number;
 };
 
 export type LineFields = {
   /** Field of a JSON object that is the message's key. */
   readonly keyField: string | undefined;
   readonly tagField: string | undefined;
+  /** When each message can be seen; empty: at once. */
+  readonly deferral?: Pick<LineMessage, 'delayMs' | 'deliverAt'>;
 };
 
 /** What a JSON text begins with, white space aside: most lines of text are told by it. */
@@ -21,15 +25,18 @@ const BYTES_FIELD = '$bytes';
 
 /** @shape `bytes` are copied where they are kept */
 export function messageOfLine(bytes: Uint8Array, fields: LineFields): LineMessage {
-  if (!isUtf8(bytes)) return { body: bytes.slice(), key: undefined, tag: undefined };
+  if (!isUtf8(bytes))
+    return { body: bytes.slice(), key: undefined, tag: undefined, ...fields.deferral };
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   const value = jsonOf(text);
-  if (value === undefined) return { body: text, key: undefined, tag: undefined };
+  if (value === undefined)
+    return { body: text, key: undefined, tag: undefined, ...fields.deferral };
   const object = isObject(value) ? value : undefined;
   return {
     body: bytesOf(object) ?? value,
     key: fieldText(object, fields.keyField),
     tag: fieldText(object, fields.tagField),
+    ...fields.deferral,
   };
 }
 

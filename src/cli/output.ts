@@ -49,6 +49,15 @@ export class Output {
 
 /** Columns side by side; numbers stand on the right. */
 export function tableText<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+  const [head = '', ...body] = tableLines(columns, rows);
+  return [paint(process.stdout, 'bold', head), ...body].join('\n');
+}
+
+/** The same, a line each and without colours: the headings, then the rows. */
+export function tableLines<Row>(
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+): readonly string[] {
   const cells = rows.map((row) => columns.map((column) => cellText(column.value(row))));
   const isNumber = columns.map((column) =>
     rows.every((row) => {
@@ -68,7 +77,7 @@ export function tableText<Row>(columns: readonly Column<Row>[], rows: readonly R
       .join(GAP)
       .trimEnd();
   const head = lineOf(columns.map(({ title }) => title));
-  return [paint(process.stdout, 'bold', head), ...cells.map(lineOf)].join('\n');
+  return [head, ...cells.map(lineOf)];
 }
 
 function cellText(value: string | number | boolean | null | undefined): string {

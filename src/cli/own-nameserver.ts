@@ -7,7 +7,7 @@ import type { NameServer } from '../nameserver/nameserver.ts';
 const PORT = 9876;
 
 /**
- * Starts it on 127.0.0.1, because its port has no TLS; undefined when namesrvAddr names others, or its port is taken: the
+ * Starts it on 127.0.0.1, with TLS where the broker has it: a client of RocketMQ speaks TLS with all or with none. Undefined when namesrvAddr names others, or its port is taken: the
  * broker goes on without.
  */
 export async function startOwnNameServer(
@@ -20,7 +20,13 @@ export async function startOwnNameServer(
   // Not loaded by who does not need it.
   const { createNameServer } = await import('../nameserver/nameserver.ts');
   try {
-    return await createNameServer({ port, registrationToken, log: log.child('nameserver') });
+    // The broker itself registers without.
+    const isOnly = config.remotingTlsMode === 'enforcing';
+    const tls = {
+      ...config,
+      remotingTlsMode: isOnly ? 'permissive' : config.remotingTlsMode,
+    } as const;
+    return await createNameServer({ port, registrationToken, tls, log: log.child('nameserver') });
   } catch (error) {
     const { message } = toSluiceError(error);
     log.warn('no-nameserver', { port, reason: message, next: 'set namesrvPort, or namesrvAddr' });

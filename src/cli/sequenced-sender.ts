@@ -149,10 +149,12 @@ export class SequencedSender implements LineSender {
   }
 }
 
-function wireMessage({ body, key, tag }: LineMessage): SendMessage {
+function wireMessage({ body, key, tag, delayMs, deliverAt }: LineMessage): SendMessage {
   return {
     body: body instanceof Uint8Array ? { $bytes: encodeBase64(body) } : body,
     ...(key === undefined ? {} : { key }),
     ...(tag === undefined ? {} : { tag }),
+    ...(delayMs === undefined ? {} : { delayMs }),
+    ...(deliverAt === undefined ? {} : { deliverAt }),
   };
 }

@@ -17,7 +17,7 @@ export function bannerText(
   config: BrokerConfig,
   namesrv: string | undefined,
 ): string {
-  const { ws, http, dataDir, transport, transportReason, flush, shards } = ready;
+  const { ws, http, remoting, dataDir, transport, transportReason, flush, shards } = ready;
   const title = (text: string): string => paint(process.stdout, 'bold', text);
   const label = (text: string): string => paint(process.stdout, 'dim', text.padEnd(10));
   const url = ws === DEFAULT_URL ? '' : ` --url ${ws}`;
@@ -28,6 +28,7 @@ export function bannerText(
     '',
     title(`SluiceMQ ${VERSION} is up`),
     `  ${label('listens')}${ws} and ${http}`,
+    ...(remoting === null ? [] : [`  ${label('rocketmq')}${remoting}`]),
     ...(namesrv === undefined ? [] : [`  ${label('namesrv')}${namesrv}`]),
     `  ${label('data')}${dataDir === null ? MEMORY_SENTENCE : `${dataDir}, ${threads}`}`,
     `  ${label('flush')}${dataDir === null ? 'none' : FLUSH_SENTENCES[flush]}`,

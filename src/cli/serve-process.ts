@@ -18,6 +18,23 @@ export function settingOption(
   return new Option(`${flagNameOf(name)} ${isSwitch ? '[yes]' : '<value>'}`, sentence);
 }
 
+/**
+ * The settings among parsed options, by their own names: to commander `--broker-ip1` is `brokerIp1`, not `brokerIP1`.
+ *
+ * @param options - by commander's names
+ */
+export function settingsAmong(
+  options: Readonly<Record<string, unknown>>,
+  names: readonly string[],
+): Record<string, unknown> {
+  const settings: Record<string, unknown> = {};
+  for (const name of names) {
+    const value = options[new Option(flagNameOf(name)).attributeName()];
+    if (value !== undefined) settings[name] = value;
+  }
+  return settings;
+}
+
 /** Resolves with the name of the first signal. The second one does not wait. */
 export function stopSignal(): Promise<string> {
   return new Promise((resolve) => {

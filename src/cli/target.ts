@@ -16,6 +16,15 @@ export type Target = {
   readonly token: string | undefined;
 };
 
+/** Of a command that asks one broker and can answer in JSON. */
+export type AskOptions = TargetOptions & { readonly json?: boolean };
+
+/** @param lines - what a line of the JSON is, where there are several */
+export function addAskOptions(command: Command, lines?: string): Command {
+  const text = lines === undefined ? 'print JSON' : `print JSON, a ${lines} a line`;
+  return addTargetOptions(command).option('--json', text);
+}
+
 export function addTargetOptions(command: Command): Command {
   return command
     .option(

@@ -1,6 +1,6 @@
 /** The memory of a producer: one bound on the bytes of batches and of what waits in front of them, and builders that are used again. Browser-safe. */
 import { BatchBuilder, type Crc32 } from '../protocol/batch/batch-builder.ts';
-import { SEND_HEADER_BYTES } from '../protocol/web/frames-layout.ts';
+import { SEND_DEFERRED_BATCH } from '../protocol/web/frames-layout.ts';
 
 /** Builders kept for the next batches; the others are left to the garbage collector. */
 const IDLE_BUILDERS_MAX = 512;
@@ -23,7 +23,7 @@ export class BatchMemory {
 
   /** Bytes counted for a batch that needs `neededBytes`: a builder has room for a usual one at least. */
   bytesOf(neededBytes: number): number {
-    return Math.max(this.batchBytes, neededBytes) + SEND_HEADER_BYTES;
+    return Math.max(this.batchBytes, neededBytes) + SEND_DEFERRED_BATCH;
   }
 
   /** Would the bound allow a batch of so many bytes? What is larger than the bound goes when no other batch is there. */
@@ -47,7 +47,7 @@ export class BatchMemory {
   builder(producerId: string): BatchBuilder {
     const builder = this.builders.pop();
     if (builder === undefined)
-      return new BatchBuilder(this.batchBytes, producerId, SEND_HEADER_BYTES, this.crc32);
+      return new BatchBuilder(this.batchBytes, producerId, SEND_DEFERRED_BATCH, this.crc32);
     builder.reset(producerId);
     return builder;
   }

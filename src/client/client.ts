@@ -10,6 +10,14 @@ import { readCount, readTopic } from './answers.ts';
 import { consumerWorks } from './cluster-consumer.ts';
 import { Consumer } from './consumer.ts';
 import { consumerSettings } from './consumer-settings.ts';
+import {
+  type CancelDelayedOptions,
+  type Cancelled,
+  cancelDelayed,
+  type DelayedList,
+  type DelayedOptions,
+  listDelayed,
+} from './delayed.ts';
 import { type FetchedMessage, readFetched } from './fetched-message.ts';
 import type { Link } from './link.ts';
 import { Producer } from './producer.ts';
@@ -19,6 +27,7 @@ import { producerSettings } from './producer-settings.ts';
 import type { Reach } from './reach.ts';
 import { httpUrlOf } from './servers.ts';
 import type { StatusHub } from './status-hub.ts';
+import { TransactionProducer, type TransactionProducerOptions } from './transaction-producer.ts';
 import type {
   ConsumerOptions,
   FetchOptions,
@@ -120,6 +129,18 @@ export class Client implements AsyncDisposable {
   }
 
   /**
+   * A producer whose messages are seen when they are committed.
+   *
+   * @throws INVALID_ARGUMENT, INVALID_NAME, CLOSED
+   */
+  transactionProducer(options: TransactionProducerOptions): TransactionProducer {
+    this.#checkOpen();
+    const producer = new TransactionProducer(this.#reach, options);
+    this.#reach.addMember(producer);
+    return producer;
+  }
+
+  /**
    * A member of a consumer group. It subscribes with its first use: `for await`, `batches`, `run` or `ready`.
    *
    * @throws INVALID_ARGUMENT, INVALID_NAME, CLOSED
@@ -193,6 +214,26 @@ export class Client implements AsyncDisposable {
     const { topic, group, to } = target;
     const links = await this.#reach.brokersOf(topic, options?.timeoutMs);
     await Promise.all(links.map((link) => link.request({ op: 'seek', topic, group, to }, options)));
+  }
+
+  /**
+   * Messages of a topic that wait for their time.
+   *
+   * @throws TOPIC_NOT_FOUND, TIMEOUT, CLOSED
+   */
+  async delayed(options: DelayedOptions): Promise<DelayedList> {
+    return listDelayed(await this.#reach.brokersOf(options.topic, options.timeoutMs), options);
+  }
+
+  /**
+   * Cancels messages that wait for their time.
+   *
+   * @promise with the outcome `cancelled` they are not delivered, whatever happens to the broker
+   * @throws INVALID_ARGUMENT, TOPIC_NOT_FOUND, TIMEOUT (outcome unknown: ask again), CLOSED
+   * @example const { outcome } = await client.cancelDelayed({ topic: 'orders', key: 'o-17' });
+   */
+  async cancelDelayed(options: CancelDelayedOptions): Promise<Cancelled> {
+    return cancelDelayed(await this.#reach.brokersOf(options.topic, options.timeoutMs), options);
   }
 
   /** Names of the brokers that take messages: of the one that is connected to, or of all masters of the cluster. */

@@ -27,6 +27,8 @@ export class ClusterConsumer implements ConsumerWorks, LinkMember {
   private inOrder: readonly ConsumerCore[] = [];
   /** Turns of the brokers. */
   private turn = 0;
+  /** Refusals after which the route was looked at again. */
+  private readonly heeded = new WeakSet<SluiceError>();
   private isStarted = false;
   private isShut = false;
   private change: Promise<void> | undefined;
@@ -136,23 +138,59 @@ export class ClusterConsumer implements ConsumerWorks, LinkMember {
       this.parts.delete(link);
       void part.close();
     }
-    const credit = Math.max(1, Math.floor(this.settings.credit / links.size));
+    const added: ConsumerCore[] = [];
     for (const link of links) {
       if (this.parts.has(link)) continue;
-      const part: ConsumerCore = new ConsumerCore(link, { ...this.settings, credit }, () =>
-        this.partChanged(link, part),
+      const part: ConsumerCore = new ConsumerCore(
+        ...([link, { ...this.settings, credit: 0 }] as const),
+        () => this.partChanged(link, part),
+        () => this.shareFree(),
       );
       this.parts.set(link, part);
-      part.start();
+      added.push(part);
     }
+    this.share();
+    for (const part of added) part.start();
     this.inOrder = [...this.parts.values()];
     this.wake();
   }
 
+  /** The same credit for each broker: who has more gives it back, and who has less gets it when it is there. */
+  private share(): void {
+    const parts = [...this.parts.values()];
+    for (const [index, part] of parts.entries()) part.credit.aim(this.shareOf(index));
+    this.shareFree();
+  }
+
+  /** Gives what nobody holds to those with less than their share; one message each is always allowed. */
+  private shareFree(): void {
+    const parts = [...this.parts.values()];
+    let free = this.settings.credit - parts.reduce((sum, { credit }) => sum + credit.held, 0);
+    for (const [index, { credit }] of parts.entries()) {
+      const least = credit.held === 0 ? 1 : 0;
+      const more = Math.min(this.shareOf(index) - credit.held, Math.max(least, free));
+      if (more <= 0) continue;
+      credit.raise(more);
+      free -= more;
+    }
+  }
+
+  private shareOf(index: number): number {
+    const { credit } = this.settings;
+    const each = Math.floor(credit / this.parts.size);
+    return Math.max(1, each + (index < credit % this.parts.size ? 1 : 0));
+  }
+
   private partChanged(link: Link, part: ConsumerCore): void {
-    const { failure } = part;
+    const { failure, refusal } = part;
+    // Its master is back, or it has one: the NameServers know where.
+    if (refusal?.code === 'NOT_MASTER' && !this.heeded.has(refusal)) {
+      this.heeded.add(refusal);
+      this.reach.routeIsWrong(this.settings.topic);
+    }
     if (part.isOver && !this.isOver && this.parts.get(link) === part) {
       this.parts.delete(link);
+      this.share();
       this.inOrder = [...this.parts.values()];
       if (failure === undefined || ROUTING_ERRORS.has(failure.code))
         this.reach.routeIsWrong(this.settings.topic);

@@ -28,6 +28,7 @@ import {
 import type { ClientRequest, WelcomeLimits } from '../protocol/web/messages.ts';
 import { type AnyAnswer, answerError, readWelcome } from './answers.ts';
 import type { ClientRuntime } from './runtime.ts';
+import { startSlicedTimer } from './sliced-timer.ts';
 import type { Socket } from './socket.ts';
 
 /** Somebody who waits for the answer to one correlation id. */
@@ -57,8 +58,12 @@ export type ConnectionEvents = {
   up(connection: Connection): void;
   /** @shape the frame belongs to the receiver */
   deliver(frame: Uint8Array): void;
+  /** The broker asks what became of a transaction. */
+  check(question: AnyAnswer): void;
   /** A frame with answers was worked off: the windows may have room again. */
   progress(): void;
+  /** The broker has ended a subscription by itself, and says why. */
+  subscriptionEnded(subscription: number, error: SluiceError): void;
   /** Something that is not understood, and that does not end the connection. */
   protocolError(error: SluiceError): void;
   /** The end, exactly once; all pending have been told before. */
@@ -100,8 +105,9 @@ export class Connection {
     this.options = options;
     this.url = options.url;
     this.events = events;
-    this.cancelTimer = runtime.startTimer(options.connectTimeoutMs, () =>
-      this.end(this.error('TIMEOUT', `no answer within ${options.connectTimeoutMs} ms`)),
+    const { connectTimeoutMs } = options;
+    this.cancelTimer = startSlicedTimer(runtime.startTimer, connectTimeoutMs, () =>
+      this.end(this.error('TIMEOUT', `no answer within ${connectTimeoutMs} ms`)),
     );
     this.socket = runtime.openSocket(options.url, {
       open: () => this.sayHello(),
@@ -263,9 +269,14 @@ export class Connection {
 
   private answer(answer: AnyAnswer): void {
     const error = answer['op'] === 'error' ? answerError(answer) : undefined;
-    const id = answer['id'];
+    const { id, subscription } = answer;
+    if (error !== undefined && id === undefined && typeof subscription === 'number') {
+      if (this.state === 'up') this.events.subscriptionEnded(subscription, error);
+      return;
+    }
     const pending = typeof id === 'number' ? this.pending.get(id) : undefined;
     if (pending === undefined) {
+      if (answer['op'] === 'check') this.events.check(answer);
       // Not even a correlation id could be read from what we sent, or a note of its own: somebody should see it.
       if (error !== undefined) this.events.protocolError(error);
       return;

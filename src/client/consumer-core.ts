@@ -1,9 +1,6 @@
 /**
  * The works of a consumer: subscribes, and again on each new connection; checks and queues deliveries; gives credit
- * back as messages are settled. `consumer.ts` is what users see of it. Browser-safe.
- *
- * Credit: at most `credit` messages are here unsettled. A settled message gives one back; they are told to the broker in
- * lots of a quarter, and soon when a reader waits.
+ * back as messages are settled (`consumer-credit.ts`). `consumer.ts` is what users see of it. Browser-safe.
  */
 import type { CancelTimer } from '../base/clock.ts';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
@@ -12,9 +9,10 @@ import { decodeDeliverHeader, newDeliverHeader, viewOf } from '../protocol/web/b
 import type { SeekTo } from '../protocol/web/messages.ts';
 import { type AnyAnswer, readCount } from './answers.ts';
 import type { Connection } from './connection.ts';
+import { ConsumerCredit } from './consumer-credit.ts';
 import type { ConsumerSettings } from './consumer-settings.ts';
 import type { ConsumerWorks } from './consumer-works.ts';
-import { DELIVERED_BATCH, Delivery } from './delivery.ts';
+import { DELIVERED_BATCH, Delivery, deliveredBatchBytes } from './delivery.ts';
 import { Fifo } from './fifo.ts';
 import type { Link } from './link.ts';
 import type { Message } from './message.ts';
@@ -27,14 +25,14 @@ import type { WaitOptions } from './types.ts';
 /** A delivery, when its lease ends, and from which subscription it is. */
 type Queued = { readonly delivery: Delivery; readonly deadlineMs: number };
 
-/** Credit is returned in lots of this part of it. */
-const CREDIT_LOTS = 4;
-
 export class ConsumerCore implements LinkMember, ConsumerWorks {
   readonly link: Link;
   readonly settings: ConsumerSettings;
+  readonly credit: ConsumerCredit;
   /** Why no more messages come; `isOver` without it: closed by the user. */
   failure: SluiceError | undefined;
+  /** Why the broker does not serve it now; undefined while it does. */
+  refusal: SluiceError | undefined;
   /** No more messages are given out. */
   isOver = false;
   /** Messages given out and not settled. */
@@ -46,21 +44,31 @@ export class ConsumerCore implements LinkMember, ConsumerWorks {
   private collector: SettleCollector | undefined;
   private readonly queue = new Fifo<Queued>();
   private readonly header = newDeliverHeader();
-  /** Credit to give back with the next lot. */
-  private creditBack = 0;
   private failures = 0;
   private cancelRetry: CancelTimer = () => {};
-  private cancelCredit: CancelTimer | undefined;
   private wakeAll: (() => void) | undefined;
   private change: Promise<void> | undefined;
   /** Told of each change, where it is a part of a consumer over several brokers. */
   private readonly onChange: () => void;
   private isAwaited = false;
 
-  constructor(link: Link, settings: ConsumerSettings, onChange: () => void = () => {}) {
+  /** @param onFree - credit has become free for others */
+  constructor(
+    link: Link,
+    settings: ConsumerSettings,
+    onChange: () => void = () => {},
+    onFree: () => void = () => {},
+  ) {
     this.link = link;
     this.settings = settings;
     this.onChange = onChange;
+    this.credit = new ConsumerCredit(settings.credit, {
+      runtime: link.runtime,
+      lingerMs: settings.ackLingerMs,
+      tell: (more) => this.tellCredit(more),
+      askBack: (less, done) => this.askCreditBack(less, done),
+      onFree,
+    });
   }
 
   get runtime(): ClientRuntime {
@@ -82,13 +90,13 @@ export class ConsumerCore implements LinkMember, ConsumerWorks {
 
   /** Somebody waits for the next change: he is told by `onChange`. */
   await(): void {
-    this.sendCreditSoon();
+    this.credit.sendSoon();
     this.isAwaited = true;
   }
 
   /** Resolves with the next change: a delivery, a settlement, a subscription, the end. */
   changed(): Promise<void> {
-    this.sendCreditSoon();
+    this.credit.sendSoon();
     this.change ??= new Promise((resolve) => {
       this.wakeAll = resolve;
     });
@@ -154,13 +162,7 @@ export class ConsumerCore implements LinkMember, ConsumerWorks {
   down(error: SluiceError): void {
     this.cancelRetry();
     this.connection = undefined;
-    this.subscription = undefined;
-    this.collector?.end(error);
-    this.collector = undefined;
-    this.creditBack = 0;
-    this.queue.clear();
-    // Leases end with their connection: what was given out is not ours any more.
-    this.takenCount = 0;
+    this.forgetSubscription(error);
     this.wake();
   }
 
@@ -183,7 +185,7 @@ export class ConsumerCore implements LinkMember, ConsumerWorks {
   }
 
   private subscribe(connection: Connection): void {
-    const { topic, group, filter, from, credit, leaseMs, member } = this.settings;
+    const { topic, group, filter, from, leaseMs, ordered, member } = this.settings;
     connection.request(
       {
         op: 'subscribe',
@@ -191,8 +193,9 @@ export class ConsumerCore implements LinkMember, ConsumerWorks {
         group,
         ...(filter === undefined ? {} : { filter }),
         ...(from === undefined ? {} : { from }),
-        credit,
+        credit: this.credit.begin(),
         leaseMs,
+        ...(ordered ? { ordered } : {}),
         ...(member === undefined ? {} : { member }),
       },
       {
@@ -217,6 +220,7 @@ export class ConsumerCore implements LinkMember, ConsumerWorks {
       return;
     }
     this.failures = 0;
+    this.refusal = undefined;
     this.subscription = subscription;
     const { topic, ackLingerMs: lingerMs } = this.settings;
     const collector = new SettleCollector({
@@ -240,12 +244,12 @@ export class ConsumerCore implements LinkMember, ConsumerWorks {
         if (this.isOver) this.wake();
       },
     };
-    this.link.onDeliver(subscription, (frame) => {
+    const take = (frame: Uint8Array): void => {
       const bytes = new Uint8Array(frame.buffer, frame.byteOffset, frame.byteLength);
       const view = viewOf(bytes);
       const { header } = this;
       const verdict = decodeDeliverHeader(view, header);
-      const length = bytes.length - DELIVERED_BATCH;
+      const length = verdict === 'ok' ? deliveredBatchBytes(view) : 0;
       const checked =
         verdict === 'ok'
           ? checkBatch(bytes, view, DELIVERED_BATCH, length, this.link.runtime.crc32)
@@ -255,14 +259,36 @@ export class ConsumerCore implements LinkMember, ConsumerWorks {
         return;
       }
       const delivery = new Delivery(bytes, view, header, owner);
-      // Records of another tag took credit too, and nobody will settle them.
-      this.giveBack(header.count - delivery.messageCount);
+      // Records that the filter leaves out took no credit, and the broker has settled them.
       if (delivery.messageCount === 0) return;
       const deadlineMs = this.link.runtime.clock.monotonicMs() + header.leaseMs;
       this.queue.push({ delivery, deadlineMs });
       this.wake();
+    };
+    this.link.onDeliver(subscription, {
+      take,
+      ended: (error) => this.ended(connection, subscription, error),
     });
+    this.credit.stands();
     this.wake();
+  }
+
+  /** The broker has ended the subscription, and its leases with it. */
+  private ended(connection: Connection, subscription: number, error: SluiceError): void {
+    if (this.subscription !== subscription || this.connection !== connection) return;
+    this.link.offDeliver(subscription);
+    this.forgetSubscription(error);
+    if (!this.isShut) this.subscribeRefused(connection, error);
+  }
+
+  private forgetSubscription(error: SluiceError): void {
+    this.subscription = undefined;
+    this.collector?.end(error);
+    this.collector = undefined;
+    this.queue.clear();
+    // Leases end with their subscription: what was given out is not ours any more.
+    this.takenCount = 0;
+    this.credit.forget();
   }
 
   /** Resolves when the broker has taken back what is not settled, or is gone. */
@@ -284,12 +310,15 @@ export class ConsumerCore implements LinkMember, ConsumerWorks {
       this.closed(error);
       return;
     }
+    this.refusal = error;
     this.failures += 1;
     const delayMs =
       error.retryAfterMs ?? retryDelayMs(REFUSED_POLICY, this.failures, this.link.runtime.prng);
     this.cancelRetry = this.link.runtime.startTimer(delayMs, () => {
       if (this.connection === connection && !this.isShut) this.subscribe(connection);
     });
+    if (error.code === 'NOT_MASTER') this.link.tryOther(error);
+    this.wake();
   }
 
   /** A frame whose header can be read is given back with the reason; nobody should see its messages. */
@@ -308,25 +337,33 @@ export class ConsumerCore implements LinkMember, ConsumerWorks {
   }
 
   private giveBack(messageCount: number): void {
-    this.creditBack += messageCount;
-    if (this.creditBack >= this.settings.credit / CREDIT_LOTS) this.sendCredit();
-    else if (this.change !== undefined || this.isAwaited) this.sendCreditSoon();
+    this.credit.settled(messageCount, this.change !== undefined || this.isAwaited);
   }
 
-  /** A reader waits, and somebody may hold the rest of the credit unsettled: the odd few are needed now. */
-  private sendCreditSoon(): void {
-    if (this.creditBack === 0 || this.cancelCredit !== undefined) return;
-    const { ackLingerMs } = this.settings;
-    this.cancelCredit = this.link.runtime.startTimer(ackLingerMs, () => this.sendCredit());
-  }
-
-  private sendCredit(): void {
-    this.cancelCredit?.();
-    this.cancelCredit = undefined;
+  private tellCredit(more: number): boolean {
     const { subscription, connection } = this;
-    if (this.creditBack === 0 || subscription === undefined) return;
-    connection?.notify({ op: 'credit', subscription, more: this.creditBack });
-    this.creditBack = 0;
+    if (subscription === undefined || connection === undefined) return false;
+    connection.notify({ op: 'credit', subscription, more });
+    return true;
+  }
+
+  private askCreditBack(less: number, done: (taken: number) => void): void {
+    const { subscription, connection } = this;
+    if (subscription === undefined || connection === undefined) {
+      done(0);
+      return;
+    }
+    // A broker that does not know `less` refuses: then what is settled is not given back.
+    const none = (): void => done(0);
+    connection.request(
+      { op: 'credit', subscription, less },
+      {
+        receipt: none,
+        answer: ({ taken }) => done(typeof taken === 'number' ? taken : 0),
+        refuse: none,
+        lost: none,
+      },
+    );
   }
 
   private dropQueued(): void {
@@ -338,7 +375,7 @@ export class ConsumerCore implements LinkMember, ConsumerWorks {
     if (this.isShut) return;
     this.isShut = true;
     this.cancelRetry();
-    this.cancelCredit?.();
+    this.credit.end();
     this.link.removeMember(this);
     if (this.subscription !== undefined) this.link.offDeliver(this.subscription);
     this.subscription = undefined;

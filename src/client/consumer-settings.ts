@@ -2,6 +2,7 @@
 import { checkArgument } from '../base/assert.ts';
 import { CREDIT_MAX, LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN } from '../base/limits.ts';
 import { checkGroupName, checkTopicName } from '../base/names.ts';
+import type { SqlFilter } from '../protocol/subscription-filter.ts';
 import type { StartFrom } from '../protocol/web/messages.ts';
 import { range } from './producer-settings.ts';
 import type { ConsumerOptions } from './types.ts';
@@ -9,12 +10,13 @@ import type { ConsumerOptions } from './types.ts';
 export type ConsumerSettings = {
   readonly topic: string;
   readonly group: string;
-  readonly filter: string | undefined;
-  /** Tags of the filter; undefined: all messages. */
+  readonly filter: string | SqlFilter | undefined;
+  /** Tags of the filter; undefined: all messages, or those that the broker selects. */
   readonly tags: ReadonlySet<string> | undefined;
   readonly from: StartFrom | undefined;
   readonly credit: number;
   readonly leaseMs: number;
+  readonly ordered: boolean;
   readonly member: string | undefined;
   readonly ackLingerMs: number;
 };
@@ -34,23 +36,38 @@ export function consumerSettings(
   const { topic, group, filter } = options;
   checkTopicName(topic);
   checkGroupName(group);
-  checkArgument(filter === undefined || typeof filter === 'string', 'filter is no string');
+  checkFilter(filter);
   return {
     topic,
     group,
     filter,
-    tags: filterTags(filter),
+    tags: typeof filter === 'string' ? filterTags(filter) : undefined,
     from: options.from,
     credit: range('credit', options.credit ?? CREDIT_DEFAULT, 1, CREDIT_MAX),
     leaseMs: range('leaseMs', options.leaseMs ?? LEASE_MS_DEFAULT, LEASE_MS_MIN, LEASE_MS_MAX),
+    ordered: orderedOption(options.ordered),
     member: options.member ?? clientName,
     ackLingerMs: range('ackLingerMs', options.ackLingerMs ?? ACK_LINGER_MS_DEFAULT, 0, 1000),
   };
 }
 
+function orderedOption(ordered: boolean | undefined): boolean {
+  checkArgument(ordered === undefined || typeof ordered === 'boolean', 'ordered is no boolean');
+  return ordered === true;
+}
+
+function checkFilter(filter: unknown): void {
+  if (filter === undefined || typeof filter === 'string') return;
+  const isSql =
+    typeof filter === 'object' &&
+    filter !== null &&
+    'sql' in filter &&
+    typeof filter.sql === 'string';
+  checkArgument(isSql, 'filter is a string of tags, or { sql: … }');
+}
+
 /** The tags of `a || b`; undefined for all messages. @source docs/PROTOCOL.md, section 1, "Filters" */
-export function filterTags(filter: string | undefined): ReadonlySet<string> | undefined {
-  if (filter === undefined) return undefined;
+export function filterTags(filter: string): ReadonlySet<string> | undefined {
   const tags = filter
     .split('||')
     .map((tag) => tag.trim())

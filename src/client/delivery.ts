@@ -6,12 +6,14 @@ import { getU64 } from '../base/bytes.ts';
 import { recordsStart } from '../protocol/batch/batch-check.ts';
 import {
   BATCH_BORN_AT_MS,
+  BATCH_BYTES,
   STORED_AT_MS,
+  STORED_BYTES,
   STORED_HEADER_BYTES,
   STORED_POSITION,
 } from '../protocol/batch/batch-layout.ts';
 import { messageIdOf } from '../protocol/message-id.ts';
-import type { DeliverHeader } from '../protocol/web/binary-codec.ts';
+import { type DeliverHeader, isSelected } from '../protocol/web/binary-codec.ts';
 import { DELIVER_STORED_BATCH } from '../protocol/web/frames-layout.ts';
 import { Message } from './message.ts';
 import { recordBytesAt, recordTag } from './record-view.ts';
@@ -20,6 +22,11 @@ import type { NackOptions } from './types.ts';
 
 /** Where the producer's batch stands in a DELIVER frame. */
 export const DELIVERED_BATCH: number = DELIVER_STORED_BATCH + STORED_HEADER_BYTES;
+
+/** Bytes of the producer's batch in a DELIVER frame that was checked. */
+export function deliveredBatchBytes(view: DataView): number {
+  return view.getUint32(DELIVERED_BATCH + BATCH_BYTES, true);
+}
 
 /** What a delivery needs from its consumer. */
 export type DeliveryOwner = {
@@ -80,7 +87,9 @@ export class Delivery implements Iterable<Message> {
     this.#cursorIndex = this.#firstIndex;
     this.#cursorAt = at;
     this.#openCount = header.count;
-    if (owner.tags !== undefined) this.#skipUnwanted(owner.tags);
+    const { tags } = owner;
+    if (header.hasSelection) this.#keepOnly((index) => isSelected(bytes, this.#selectionAt, index));
+    else if (tags !== undefined) this.#keepOnly((_, at) => tags.has(recordTag(bytes, view, at)));
     this.messageCount = this.#openCount;
   }
 
@@ -102,6 +111,14 @@ export class Delivery implements Iterable<Message> {
   /** When the producer began the batch, milliseconds since 1970. @internal */
   get bornAt(): number {
     return getU64(this.view, DELIVERED_BATCH + BATCH_BORN_AT_MS);
+  }
+
+  /**
+   * A number that rises with each delivery of a queue, whoever gets it: what is written under it can be refused once something
+   * was written under a higher one.
+   */
+  get fence(): number {
+    return this.#leaseId;
   }
 
   /** The messages, one after the other. */
@@ -269,13 +286,18 @@ export class Delivery implements Iterable<Message> {
     }
   }
 
-  /** With a filter the broker has settled the records whose tag is another: they are not here. */
-  #skipUnwanted(tags: ReadonlySet<string>): void {
+  /** Where the selection begins: behind the stored batch. */
+  get #selectionAt(): number {
+    return DELIVER_STORED_BATCH + this.view.getUint32(DELIVER_STORED_BATCH + STORED_BYTES, true);
+  }
+
+  /** With a filter the broker has settled the records that are not wanted: they are not here. */
+  #keepOnly(isWanted: (index: number, at: number) => boolean): void {
     const open = new Uint8Array(this.#endIndex - this.#firstIndex);
     let count = 0;
     let at = this.#firstAt;
     for (let index = 0; index < open.length; index += 1) {
-      if (tags.has(recordTag(this.bytes, this.view, at))) {
+      if (isWanted(index, at)) {
         open[index] = 1;
         count += 1;
       }

@@ -11,6 +11,12 @@ export type {
 } from './admin-client.ts';
 export type { Client, Fetched, TopicInfo } from './client.ts';
 export type { Consumer } from './consumer.ts';
+export type {
+  CancelDelayedOptions,
+  Cancelled,
+  DelayedList,
+  DelayedOptions,
+} from './delayed.ts';
 export type { Delivery } from './delivery.ts';
 export type { FetchedMessage } from './fetched-message.ts';
 export type { Message } from './message.ts';
@@ -19,4 +25,12 @@ export { type IndexedDbOutboxOptions, indexedDbOutbox } from './outbox-indexed-d
 export type { Producer } from './producer.ts';
 export type { BatchReceipt, Receipt, Receipts } from './receipt.ts';
 export type { Settlement } from './settle.ts';
+export type {
+  Decision,
+  HalfMessage,
+  QuestionedMessage,
+  TransactionOutcome,
+  TransactionProducer,
+  TransactionProducerOptions,
+} from './transaction-producer.ts';
 export type * from './types.ts';

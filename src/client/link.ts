@@ -30,6 +30,13 @@ export type LinkOptions = ReachOptions & {
   readonly reconnect: RetryPolicy;
 };
 
+/** Who takes what comes for a subscription. */
+export type DeliveryTaker = {
+  take(frame: Uint8Array): void;
+  /** The broker has ended it. */
+  ended(error: SluiceError): void;
+};
+
 export class Link implements Reach {
   readonly runtime: ClientRuntime;
   readonly options: LinkOptions;
@@ -42,7 +49,7 @@ export class Link implements Reach {
   private readonly members = new Set<LinkMember>();
   private readonly waiting = new Set<LinkRequest>();
   /** Takers of DELIVER frames by subscription; they end with their connection. */
-  private readonly subscriptions = new Map<number, (frame: Uint8Array) => void>();
+  private readonly subscriptions = new Map<number, DeliveryTaker>();
   private attempt: Connection | undefined;
   private serverIndex = 0;
   private failures = 0;
@@ -161,8 +168,13 @@ export class Link implements Reach {
     this.waiting.delete(request);
   }
 
-  onDeliver(subscription: number, take: (frame: Uint8Array) => void): void {
-    this.subscriptions.set(subscription, take);
+  onDeliver(subscription: number, taker: DeliveryTaker): void {
+    this.subscriptions.set(subscription, taker);
+  }
+
+  /** This broker is a slave that does not serve: of several servers, which may be other brokers, the next is tried. */
+  tryOther(error: SluiceError): void {
+    if (this.options.broker === undefined && this.servers.length > 1) this.connection?.close(error);
   }
 
   offDeliver(subscription: number): void {
@@ -197,6 +209,10 @@ export class Link implements Reach {
     const events: ConnectionEvents = {
       up: (connection) => this.wentUp(connection),
       deliver: (frame) => this.deliver(frame),
+      subscriptionEnded: (number, error) => this.subscriptions.get(number)?.ended(error),
+      check: (question) => {
+        for (const member of this.members) member.asked?.(question, this);
+      },
       progress: () => {
         for (const member of this.members) member.progress(this);
       },
@@ -256,6 +272,6 @@ export class Link implements Reach {
 
   private deliver(frame: Uint8Array): void {
     // Frames of a subscription that was just given up may still be on their way.
-    this.subscriptions.get(deliverSubscription(frame))?.(frame);
+    this.subscriptions.get(deliverSubscription(frame))?.take(frame);
   }
 }

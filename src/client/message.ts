@@ -108,6 +108,14 @@ export class Message {
     return this.#delivery.attempt;
   }
 
+  /**
+   * A number that rises with each delivery of this queue, to whichever member: with `ordered`, a store that remembers the
+   * highest it has seen refuses a member that was thought dead and comes back late.
+   */
+  get fence(): number {
+    return this.#delivery.fence;
+  }
+
   /** When the broker stored it, milliseconds since 1970. */
   get storedAt(): number {
     return this.#delivery.storedAt;

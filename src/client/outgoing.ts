@@ -3,10 +3,13 @@
  * object is filled again and again, so that a message costs no garbage. Browser-safe.
  */
 import { SluiceError } from '../base/errors.ts';
+import { DELAY_MS_MAX, EPOCH_MS_MIN } from '../base/limits.ts';
 import { checkTopicName } from '../base/names.ts';
 import { KIB } from '../base/units.ts';
 import { type RecordInput, recordBytes } from '../protocol/batch/batch-builder.ts';
 import { BODY_BYTES, BODY_JSON, BODY_TEXT, type BodyKind } from '../protocol/batch/batch-layout.ts';
+import { checkPropertyName } from '../protocol/batch/reserved-property.ts';
+import type { Deferral } from '../protocol/web/checked-requests.ts';
 import type { OutgoingMessage } from './types.ts';
 
 /** Strings up to here go to the builder as they are; longer ones are cheaper encoded first (measured, Node 20). */
@@ -25,6 +28,8 @@ export class RecordScratch {
     tag: undefined,
     properties: undefined,
   };
+  /** When that message is to be seen; undefined: at once. */
+  deferral: Deferral | undefined;
   private readonly encoder = new TextEncoder();
   private readonly bytes = new Uint8Array(SCRATCH_BYTES);
 
@@ -46,6 +51,11 @@ export class RecordScratch {
     record.tag = tag === undefined || tag === null ? undefined : checkText('tag', tag);
     record.properties =
       properties === undefined || properties === null ? undefined : checkProperties(properties);
+    const { delayMs, deliverAt } = message;
+    this.deferral =
+      delayMs === undefined && deliverAt === undefined
+        ? undefined
+        : checkDeferral(delayMs, deliverAt);
     return recordBytes(record);
   }
 
@@ -92,6 +102,7 @@ function checkProperties(properties: unknown): Readonly<Record<string, string>> 
   if (typeof properties !== 'object')
     throw new SluiceError('INVALID_ARGUMENT', 'properties is not an object of strings');
   for (const name of Object.keys(properties as object)) {
+    checkPropertyName(name);
     const value = (properties as Record<string, unknown>)[name];
     if (typeof value !== 'string')
       throw new SluiceError(
@@ -100,6 +111,27 @@ function checkProperties(properties: unknown): Readonly<Record<string, string>> 
       );
   }
   return properties as Readonly<Record<string, string>>;
+}
+
+/** @throws INVALID_ARGUMENT */
+function checkDeferral(delayMs: unknown, deliverAt: unknown): Deferral {
+  if (deliverAt === undefined) {
+    if (typeof delayMs === 'number' && delayMs >= 0 && delayMs <= DELAY_MS_MAX)
+      return { delayMs: Math.round(delayMs) };
+    throw new SluiceError(
+      'INVALID_ARGUMENT',
+      `delayMs is ${String(delayMs)}; 0 to ${DELAY_MS_MAX} milliseconds are allowed`,
+    );
+  }
+  if (delayMs !== undefined)
+    throw new SluiceError('INVALID_ARGUMENT', 'delayMs and deliverAt exclude each other');
+  const time = deliverAt instanceof Date ? deliverAt.getTime() : deliverAt;
+  if (typeof time === 'number' && time >= EPOCH_MS_MIN && time <= Number.MAX_SAFE_INTEGER)
+    return { deliverAt: Math.round(time) };
+  throw new SluiceError(
+    'INVALID_ARGUMENT',
+    `deliverAt is ${String(deliverAt)}; a Date or milliseconds since 1970 (not seconds) are allowed`,
+  );
 }
 
 /** @throws INVALID_ARGUMENT, INVALID_NAME */

@@ -11,8 +11,15 @@ import {
   BATCH_PRODUCER_EPOCH,
   BATCH_SEQUENCE,
 } from '../protocol/batch/batch-layout.ts';
-import { encodeSendBatchHeader, type ReceiptEntry, viewOf } from '../protocol/web/binary-codec.ts';
-import { SEND_BATCH } from '../protocol/web/frames-layout.ts';
+import {
+  encodeSendBatchHeader,
+  type ReceiptEntry,
+  sendBatchAt,
+  sendDeferral,
+  viewOf,
+} from '../protocol/web/binary-codec.ts';
+import type { Deferral } from '../protocol/web/checked-requests.ts';
+import { SEND_DEFERRED_BATCH } from '../protocol/web/frames-layout.ts';
 import type { Connection, Pending } from './connection.ts';
 import type { ProducerLane } from './producer-lane.ts';
 import type { BatchReceipt, Receipt } from './receipt.ts';
@@ -68,6 +75,8 @@ export class ProducerBatch implements Pending {
   bytes: number;
   frame: Uint8Array = NO_BYTES;
   private view: DataView = NO_VIEW;
+  /** When its messages are to be seen; the same for all of a batch. */
+  deferral: Deferral | undefined;
   sequence = 0;
   messageCount = 0;
   /** The id under which an answer counts; 0: it is not on its way. An answer under an older id is stale. */
@@ -119,8 +128,20 @@ export class ProducerBatch implements Pending {
 
   /** No message is added any more. */
   seal(sequence: number, epoch: number): void {
-    if (this.builder !== null) this.setFrame(this.builder.finish(sequence, epoch));
+    if (this.builder !== null) {
+      // The builder leaves room for the longer header.
+      const room = SEND_DEFERRED_BATCH - sendBatchAt(this.deferral);
+      this.setFrame(this.builder.finish(sequence, epoch).subarray(room));
+      // An outbox keeps the frame, and with it when it is to be seen.
+      encodeSendBatchHeader(this.view, 0, 0, 0, this.deferral);
+    }
     this.sequence = sequence;
+  }
+
+  /** Takes up a frame that an outbox has kept. */
+  restore(frame: Uint8Array): void {
+    this.setFrame(frame);
+    this.deferral = sendDeferral(this.view);
   }
 
   setFrame(frame: Uint8Array): void {
@@ -132,10 +153,11 @@ export class ProducerBatch implements Pending {
   restamp(epoch: number, crc32: Crc32, sequence: number = this.sequence): void {
     this.setFrame(this.frame.slice());
     this.sequence = sequence;
-    setU64(this.view, SEND_BATCH + BATCH_SEQUENCE, sequence);
-    this.view.setUint32(SEND_BATCH + BATCH_PRODUCER_EPOCH, epoch, true);
-    const crc = crc32(this.frame, SEND_BATCH + BATCH_BYTES, this.frame.length);
-    this.view.setUint32(SEND_BATCH + BATCH_CRC, crc, true);
+    const at = sendBatchAt(this.deferral);
+    setU64(this.view, at + BATCH_SEQUENCE, sequence);
+    this.view.setUint32(at + BATCH_PRODUCER_EPOCH, epoch, true);
+    const crc = crc32(this.frame, at + BATCH_BYTES, this.frame.length);
+    this.view.setUint32(at + BATCH_CRC, crc, true);
     this.sentOn = undefined;
   }
 
@@ -145,7 +167,7 @@ export class ProducerBatch implements Pending {
     this.sentOn = connection;
     this.correlationId = connection.expect(this);
     this.attempts += 1;
-    encodeSendBatchHeader(this.view, queueId, this.correlationId, topicId);
+    encodeSendBatchHeader(this.view, queueId, this.correlationId, topicId, this.deferral);
     connection.sendFrame(this.frame);
   }
 

@@ -104,8 +104,8 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
 
   /** Puts one message into a batch; undefined when memory is used up. @throws what is wrong with the message */
   readonly place = (route: TopicRoute, message: OutgoingMessage): ProducerBatch | undefined => {
-    const { record } = this.scratch;
     const size = this.scratch.fill(message);
+    const { record, deferral } = this.scratch;
     if (record.body.length > this.bodyBytesMax)
       throw new SluiceError(
         'MESSAGE_TOO_LARGE',
@@ -115,13 +115,13 @@ export class ProducerCore implements LaneOwner, RouteOwner, LinkMember {
     if (this.placedCount % CLOCK_EVERY === 0) this.nowMs = this.runtime.clock.epochMs();
     let lane = route.laneOf(record.key);
     if (lane.building !== undefined) {
-      const batch = lane.extend(record, size, this.nowMs);
+      const batch = lane.extend(record, size, this.nowMs, deferral);
       if (batch !== undefined) return batch;
       // It was full and is on its way: without a key another queue has its turn.
       lane = route.laneOf(record.key);
     }
     this.nowMs = this.runtime.clock.epochMs();
-    return lane.begin(record, size, this.nowMs);
+    return lane.begin(record, size, this.nowMs, deferral);
   };
 
   wait(route: TopicRoute, entry: WaitingMessages): void {

@@ -14,6 +14,7 @@ import type { CancelTimer } from '../base/clock.ts';
 import { SluiceError } from '../base/errors.ts';
 import type { RecordInput } from '../protocol/batch/batch-builder.ts';
 import type { ReceiptEntry } from '../protocol/web/binary-codec.ts';
+import type { Deferral } from '../protocol/web/checked-requests.ts';
 import type { Connection } from './connection.ts';
 import type { ProducerBatch } from './producer-batch.ts';
 import { BatchReceipt } from './receipt.ts';
@@ -105,9 +106,17 @@ export class ProducerLane {
    *
    * @returns the batch that has it as its last; undefined when it does not fit: the batch is sealed then
    */
-  extend(record: RecordInput, size: number, nowMs: number): ProducerBatch | undefined {
+  extend(
+    record: RecordInput,
+    size: number,
+    nowMs: number,
+    deferral: Deferral | undefined,
+  ): ProducerBatch | undefined {
     const { building } = this;
-    if (building?.builder?.append(record, size, this.owner.batchBytes, nowMs) === true) {
+    if (
+      isSameDeferral(building?.deferral, deferral) &&
+      building?.builder?.append(record, size, this.owner.batchBytes, nowMs) === true
+    ) {
       building.messageCount += 1;
       if (hasKey(record)) building.hasKeys = true;
       return building;
@@ -122,10 +131,16 @@ export class ProducerLane {
    * @returns undefined when memory is used up
    * @throws MESSAGE_TOO_LARGE
    */
-  begin(record: RecordInput, size: number, nowMs: number): ProducerBatch | undefined {
+  begin(
+    record: RecordInput,
+    size: number,
+    nowMs: number,
+    deferral: Deferral | undefined,
+  ): ProducerBatch | undefined {
     this.seal();
     const batch = this.owner.openBatch(this, size);
     if (batch === undefined) return undefined;
+    batch.deferral = deferral;
     if (batch.builder?.append(record, size, Number.MAX_SAFE_INTEGER, nowMs) !== true)
       throw new SluiceError('INVARIANT', 'an empty batch does not take a record');
     batch.messageCount = 1;
@@ -360,4 +375,10 @@ export class ProducerLane {
 
 function hasKey({ key }: RecordInput): boolean {
   return key !== undefined && key !== '';
+}
+
+function isSameDeferral(one: Deferral | undefined, other: Deferral | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  if ('delayMs' in one) return 'delayMs' in other && one.delayMs === other.delayMs;
+  return 'deliverAt' in other && one.deliverAt === other.deliverAt;
 }

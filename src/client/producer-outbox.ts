@@ -169,7 +169,7 @@ export class ProducerOutbox {
     const lane = this.laneOf(entry.topic);
     const bytes = entry.frame.length;
     const batch = new ProducerBatch(lane, null, bytes, core.runtime.clock.monotonicMs());
-    batch.setFrame(entry.frame);
+    batch.restore(entry.frame);
     batch.sequence = entry.sequence;
     batch.messageCount = entry.messageCount;
     this.kept.set(batch, Promise.resolve(entry.key));

@@ -3,6 +3,7 @@
  * up and go down, and which of them have a topic. Browser-safe.
  */
 import type { SluiceError } from '../base/errors.ts';
+import type { AnyAnswer } from './answers.ts';
 import type { Connection } from './connection.ts';
 import type { Link } from './link.ts';
 import type { ClientRuntime, PendingWork } from './runtime.ts';
@@ -18,6 +19,8 @@ export interface LinkMember {
   progress(link: Link): void;
   /** All is closed for good. */
   closed(error: SluiceError): void;
+  /** The broker asks what became of a transaction. */
+  asked?(question: AnyAnswer, link: Link): void;
   /** Other brokers have the topic than before; in a cluster only. */
   routeChanged?(topic: string): void;
   /** No broker has the topic, and none makes it. */

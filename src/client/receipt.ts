@@ -11,7 +11,7 @@ import type { Durability } from '../protocol/web/messages.ts';
 export class BatchReceipt {
   readonly topic: string;
   readonly queueId: number;
-  /** Offset of the first message; -1 for a duplicate too old for the broker to know. */
+  /** Offset of the first message; -1 for a duplicate too old for the broker to know, and for messages that cannot be seen yet. */
   readonly queueOffset: number;
   readonly messageCount: number;
   /** Name of the broker that stored it. */
@@ -20,6 +20,8 @@ export class BatchReceipt {
   readonly durability: Durability;
   /** It had been stored before: an earlier answer was lost, nothing is stored twice. */
   readonly duplicate: boolean;
+  /** When delayed messages can be seen, milliseconds since 1970; undefined for others, and when they were seen already. */
+  readonly deliverAt: number | undefined;
   readonly #messageIdPrefix: string;
   readonly #shard: number;
   readonly #position: number;
@@ -34,7 +36,9 @@ export class BatchReceipt {
     this.topic = topic;
     this.broker = broker;
     this.queueId = entry.queueId;
-    this.queueOffset = entry.baseQueueOffset;
+    const { deferred, baseQueueOffset } = entry;
+    this.queueOffset = deferred ? -1 : baseQueueOffset;
+    this.deliverAt = deferred && baseQueueOffset >= 0 ? baseQueueOffset : undefined;
     this.messageCount = entry.recordCount;
     this.durability =
       entry.durability === DURABILITY_REPLICATED
@@ -85,7 +89,7 @@ export class Receipt {
     return this.#batch.queueId;
   }
 
-  /** Index of the message in its queue; -1 for a duplicate too old for the broker to know. */
+  /** Index of the message in its queue; -1 for a duplicate too old for the broker to know, and for one that cannot be seen yet. */
   get queueOffset(): number {
     const { queueOffset } = this.#batch;
     return queueOffset < 0 ? -1 : queueOffset + this.#index;
@@ -106,10 +110,16 @@ export class Receipt {
     return this.#batch.duplicate;
   }
 
+  /** When a delayed message can be seen, milliseconds since 1970; undefined for others, and when it was seen already. */
+  get deliverAt(): number | undefined {
+    return this.#batch.deliverAt;
+  }
+
   /** Its fields, for `JSON.stringify` and logs. */
   toJSON(): Record<string, string | number | boolean> {
-    const { topic, queueId, queueOffset, messageId, durability, duplicate } = this;
-    return { topic, queueId, queueOffset, messageId, durability, duplicate };
+    const { topic, queueId, queueOffset, messageId, durability, duplicate, deliverAt } = this;
+    const fields = { topic, queueId, queueOffset, messageId, durability, duplicate };
+    return deliverAt === undefined ? fields : { ...fields, deliverAt };
   }
 }
 

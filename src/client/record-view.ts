@@ -3,6 +3,7 @@
  * asks for. Browser-safe.
  */
 import * as layout from '../protocol/batch/batch-layout.ts';
+import { ORIGIN_PROPERTY } from '../protocol/batch/reserved-property.ts';
 import { readText } from '../protocol/batch/text-bytes.ts';
 
 export function recordBytesAt(view: DataView, at: number): number {
@@ -39,7 +40,8 @@ export function recordProperties(
   while (at < end) {
     const nameEnd = at + 2 + view.getUint16(at, true);
     const valueEnd = nameEnd + 2 + view.getUint16(nameEnd, true);
-    properties[readText(bytes, at + 2, nameEnd)] = readText(bytes, nameEnd + 2, valueEnd);
+    const name = readText(bytes, at + 2, nameEnd);
+    if (name !== ORIGIN_PROPERTY) properties[name] = readText(bytes, nameEnd + 2, valueEnd);
     at = valueEnd;
   }
   return properties;

@@ -6,6 +6,7 @@ import { type CancelTimer, type Clock, startTimer, systemClock } from '../base/c
 import { crc32 } from '../base/crc32.ts';
 import { type Prng, systemPrng } from '../base/prng.ts';
 import type { Crc32 } from '../protocol/batch/batch-builder.ts';
+import { startSlicedTimer } from './sliced-timer.ts';
 import { type OpenSocket, openPlatformSocket } from './socket.ts';
 
 export type HttpGet = (
@@ -14,9 +15,17 @@ export type HttpGet = (
 ) => Promise<{ readonly status: number; readonly text: string }>;
 
 const httpGet: HttpGet = async (url, timeoutMs) => {
-  const signal = AbortSignal.timeout(timeoutMs);
-  const response = await fetch(url, { signal, redirect: 'error' });
-  return { status: response.status, text: await response.text() };
+  const controller = new AbortController();
+  const cancel = startSlicedTimer(startTimer, timeoutMs, () =>
+    controller.abort(new Error(`no answer within ${timeoutMs} ms`)),
+  );
+  try {
+    const { signal } = controller;
+    const response = await fetch(url, { signal, redirect: 'error' });
+    return { status: response.status, text: await response.text() };
+  } finally {
+    cancel();
+  }
 };
 
 export type ClientRuntime = {

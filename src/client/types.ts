@@ -1,5 +1,6 @@
 /** What users of the client give and get: options, messages, events. Types only. Browser-safe. */
 import type { SluiceError } from '../base/errors.ts';
+import type { SqlFilter } from '../protocol/subscription-filter.ts';
 import type { JsonValue, StartFrom } from '../protocol/web/messages.ts';
 import type { Outbox } from './outbox.ts';
 import type { BatchReceipt } from './receipt.ts';
@@ -62,6 +63,8 @@ export type StatusEvent =
     }
   /** The broker sent something that this client does not understand. */
   | { readonly type: 'protocol-error'; readonly error: SluiceError }
+  /** The `check` of a transaction producer threw, or its answer could not be sent: the broker asks again. */
+  | { readonly type: 'check-failed'; readonly error: SluiceError }
   /**
    * The outbox is full, cannot be opened or cannot be changed; `error` tells which. Messages that it could not take
    * fail besides; what it could not forget is sent again later, and not stored twice.
@@ -111,6 +114,10 @@ export type OutgoingMessage = {
   readonly properties?: Readonly<Record<string, string>> | undefined;
   /** Bytes and strings as they are, anything else as JSON; at most 4 MiB. */
   readonly body: Uint8Array | JsonValue;
+  /** Milliseconds after which it can be seen, counted from when the broker has it. Default: at once. */
+  readonly delayMs?: number | undefined;
+  /** Instead: the time, as a date or in milliseconds since 1970. The broker's clock decides. */
+  readonly deliverAt?: Date | number | undefined;
 };
 
 /** How a producer batches, how much it holds, and who it is. */
@@ -161,14 +168,22 @@ export type PushFailure = {
 export type ConsumerOptions = {
   readonly topic: string;
   readonly group: string;
-  /** `a || b`: messages with one of these tags. Members of a group must agree. Default: all. */
-  readonly filter?: string | undefined;
+  /**
+   * `a || b`: messages with one of these tags; or `{ sql: "price > 10.0 AND region = 'eu'" }`: messages whose properties
+   * fulfil it. Members of a group must agree. Default: all.
+   */
+  readonly filter?: string | SqlFilter | undefined;
   /** Where the group begins if it has no position yet; default `latest`. */
   readonly from?: StartFrom | undefined;
   /** Messages that may be here unsettled; default 1000. */
   readonly credit?: number | undefined;
   /** Milliseconds until an unsettled message is given to another member; default 30,000. */
   readonly leaseMs?: number | undefined;
+  /**
+   * One message of a queue at a time, the next when it is acked: a nack holds its queue until the message has been delivered
+   * again and acked, or is a dead letter. Members of a group must agree. Default false.
+   */
+  readonly ordered?: boolean | undefined;
   /** Name of this member, shown to operators; default: the client's name. */
   readonly member?: string | undefined;
   /** Milliseconds that acks wait for others to share their frame; default 1. */

@@ -2,30 +2,69 @@
  * A network between two processes that can be cut: TCP connections go through it, and while it is cut no byte passes in
  * either direction and nobody is told, as when a cable is pulled.
  */
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { SluiceError } from '../base/errors.ts';
 
 const HOST = '127.0.0.1';
+/** Further addresses of this machine alone: the first is Linux's, the second everybody's who has IPv6. */
+const OTHER_HOSTS = ['127.0.0.2', '::1'] as const;
 
 export class ByteProxy {
+  readonly host: string;
   readonly port: number;
   private readonly server: Server;
   private readonly sockets = new Set<Socket>();
   private isCut = false;
 
   private constructor(server: Server, targetPort: number) {
+    const address = server.address() as AddressInfo;
     this.server = server;
-    this.port = (server.address() as { readonly port: number }).port;
+    this.host = address.address;
+    this.port = address.port;
     server.on('connection', (near) => this.join(near, targetPort));
   }
 
   /** @param targetPort - of this machine */
-  static async open(targetPort: number): Promise<ByteProxy> {
+  static open(targetPort: number): Promise<ByteProxy> {
+    return ByteProxy.listen(HOST, 0, targetPort);
+  }
+
+  /**
+   * One with the same port at another address of this machine, for a target that tells others that address and its own port.
+   *
+   * @throws INVALID_ARGUMENT when this machine has no such address
+   */
+  static async beside(targetPort: number): Promise<ByteProxy> {
+    const failures: string[] = [];
+    for (const host of OTHER_HOSTS) {
+      try {
+        return await ByteProxy.listen(host, targetPort, targetPort);
+      } catch (error) {
+        failures.push((error as Error).message);
+      }
+    }
+    throw new SluiceError('INVALID_ARGUMENT', `nothing can stand between: ${failures.join('; ')}`, {
+      hint: 'A partition needs a second address of this machine: 127.0.0.2, or IPv6.',
+    });
+  }
+
+  private static async listen(host: string, port: number, targetPort: number): Promise<ByteProxy> {
     const server = createServer({ pauseOnConnect: true });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(0, HOST, resolve);
+      server.listen(port, host, resolve);
     });
     return new ByteProxy(server, targetPort);
+  }
+
+  /** `host:port`, an IPv6 address in brackets. */
+  get address(): string {
+    return this.host.includes(':') ? `[${this.host}]:${this.port}` : `${this.host}:${this.port}`;
+  }
+
+  /** Connections that go through it. */
+  get connections(): number {
+    return this.sockets.size / 2;
   }
 
   /** Nothing passes from now on. */

@@ -60,6 +60,7 @@ const FACTS: Readonly<Record<Shape, ShapeFacts>> = {
 /** Port of the first NameServer where nobody says otherwise. @source RocketMQ NamesrvStartup */
 export const BASE_PORT = 9876;
 const HOST = '127.0.0.1';
+const BROKER_PORTS = 3;
 const BROKER_NAMES: readonly string[] = ['broker-a', 'broker-b'];
 
 /** Whether masters of the shape have slaves. */
@@ -67,27 +68,27 @@ export function hasSlaves(shape: Shape): boolean {
   return FACTS[shape].hasSlaves;
 }
 
-/** Ports that a shape takes: one for the NameServer, two for each broker. */
+/** Ports that a shape takes: one for the NameServer, three for each broker. */
 export function portCountOf(shape: Shape): number {
   const { masters, hasSlaves: isPaired } = FACTS[shape];
-  return 1 + 2 * masters * (isPaired ? 2 : 1);
+  return 1 + BROKER_PORTS * masters * (isPaired ? 2 : 1);
 }
 
-/** @param ports - as many as `portCountOf` says: NameServer first, then the client port and the HA port of each broker */
+/** @param ports - as many as `portCountOf` says: NameServer first, then the client port, the HA port and RocketMQ's port of each broker */
 export function planCluster(shape: Shape, root: string, ports: readonly number[]): ClusterPlan {
   const [nameServerPort = 0, ...brokerPorts] = ports;
   const namesrvAddr = `${HOST}:${nameServerPort}`;
   const { masters, hasSlaves: isPaired, masterRole } = FACTS[shape];
   const brokers = BROKER_NAMES.slice(0, masters).flatMap((brokerName) => {
     const count = isPaired ? 2 : 1;
-    const pair = brokerPorts.splice(0, 2 * count);
+    const pair = brokerPorts.splice(0, BROKER_PORTS * count);
     return Array.from({ length: count }, (_, brokerId) => {
       const role = brokerId === 0 ? masterRole : 'SLAVE';
-      const [port = 0, haPort = 0] = pair.slice(2 * brokerId);
+      const [port = 0, haPort = 0, remotingPort = 0] = pair.slice(BROKER_PORTS * brokerId);
       // Each knows the other: a master that was replaced while it was away finds that out before it takes writes.
-      const peerHaPort = pair[brokerId === 0 ? 3 : 1];
+      const peerHaPort = pair[brokerId === 0 ? BROKER_PORTS + 1 : 1];
       return planBroker({
-        ...{ root, namesrvAddr, brokerName, brokerId, role, port, haPort },
+        ...{ root, namesrvAddr, brokerName, brokerId, role, port, haPort, remotingPort },
         peerHaPort: isPaired ? peerHaPort : undefined,
       });
     });
@@ -111,9 +112,11 @@ function planBroker(facts: {
   readonly role: PlannedRole;
   readonly port: number;
   readonly haPort: number;
+  readonly remotingPort: number;
   readonly peerHaPort: number | undefined;
 }): BrokerPlan {
-  const { root, namesrvAddr, brokerName, brokerId, role, port, haPort, peerHaPort } = facts;
+  const { root, namesrvAddr, brokerName, brokerId, role, port, haPort, remotingPort, peerHaPort } =
+    facts;
   const name = brokerId === 0 ? brokerName : `${brokerName}-s`;
   const dataDir = join(root, name);
   const properties = {
@@ -121,6 +124,7 @@ function planBroker(facts: {
     ...{ brokerName, brokerId: String(brokerId), brokerRole: role, namesrvAddr },
     frontDoorPort: String(port),
     haListenPort: String(haPort),
+    listenPort: String(remotingPort),
     ...(peerHaPort === undefined ? {} : { haMasterAddress: `${HOST}:${peerHaPort}` }),
     flushDiskType: 'SYNC_FLUSH',
     autoCreateTopicEnable: 'true',

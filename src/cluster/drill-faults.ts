@@ -41,7 +41,12 @@ export const FAULT_ACTS: Readonly<Record<Fault, FaultActs>> = {
     mend: async (scene) => void (await scene.supervisor.startOne(slaveOf(scene))),
   },
   partition: {
-    strike: async ({ proxy }) => proxy?.cut(),
+    strike: async ({ proxy }) => {
+      // A cut of what nobody uses would prove nothing.
+      if (proxy === undefined || proxy.connections === 0)
+        throw new SluiceError('UNSUPPORTED', 'the slave does not reach its master by the proxy');
+      proxy.cut();
+    },
     mend: async ({ proxy }) => proxy?.heal(),
   },
   'disk-loss': { strike: loseDisk, mend: rejoin },

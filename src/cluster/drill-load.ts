@@ -3,14 +3,15 @@
  * none, and a consumer group. What was promised and what came back go into ledgers; gaps are the longest silences.
  */
 import { type CancelTimer, type Clock, startInterval } from '../base/clock.ts';
-import { toSluiceError } from '../base/errors.ts';
-import { MessageLedger } from '../bench/message-ledger.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { type AckedPart, MessageLedger } from '../bench/message-ledger.ts';
 import type { Client } from '../client/client.ts';
 import type { Consumer } from '../client/consumer.ts';
 import type { Message } from '../client/message.ts';
 import { connect } from '../client/node.ts';
 import type { Producer } from '../client/producer.ts';
-import type { StatusEvent } from '../client/types.ts';
+import type { ConnectOptions, StatusEvent } from '../client/types.ts';
+import { LaggingGroup } from './drill-lagging.ts';
 
 const TICK_MS = 20;
 const MS_PER_SECOND = 1000;
@@ -51,6 +52,8 @@ export type DrillLoadOptions = {
   readonly group: string;
   /** Messages a second. */
   readonly rate: number;
+  /** How patient the client is with silent brokers; default: as for anybody. */
+  readonly patience?: Pick<ConnectOptions, 'connectTimeoutMs' | 'pingIntervalMs' | 'pingTimeoutMs'>;
 };
 
 export class DrillLoad {
@@ -59,11 +62,14 @@ export class DrillLoad {
   /** Sends that were refused or not answered in time, by code. */
   readonly refused: Map<string, number> = new Map();
   movedInDoubt = 0;
+  /** Connections that the client gave up. */
+  disconnected = 0;
   acknowledged = 0;
   /** First deliveries. */
   received = 0;
   /** Deliveries of what had been delivered before. */
   redelivered = 0;
+  private readonly receivedOf = new Map<string, number>();
   /** When each broker acknowledged, milliseconds; the newest second of them. */
   private readonly acksOf = new Map<string, number[]>();
   private readonly options: DrillLoadOptions;
@@ -71,6 +77,7 @@ export class DrillLoad {
   private client: Client | undefined;
   private consumer: Consumer | undefined;
   private consuming: Promise<void> | undefined;
+  private lagging: LaggingGroup | undefined;
   private lanes: readonly Lane[] = [];
   private unanswered = 0;
   private cancelTick: CancelTimer | undefined;
@@ -89,6 +96,7 @@ export class DrillLoad {
   async start(): Promise<void> {
     const { nameServers, topic, group } = this.options;
     this.client = await connect({
+      ...this.options.patience,
       nameServers,
       routeRefreshMs: ROUTE_REFRESH_MS,
       reconnectMaxMs: RECONNECT_MS_MAX,
@@ -104,10 +112,28 @@ export class DrillLoad {
     this.cancelTick = startInterval(TICK_MS, () => this.tick(perTick));
   }
 
+  get isSending(): boolean {
+    return this.cancelTick !== undefined;
+  }
+
   /** Sends nothing new, and waits until every send is answered. */
   async stopSending(): Promise<void> {
     this.cancelTick?.();
+    this.cancelTick = undefined;
     await Promise.allSettled(this.lanes.map(({ producer }) => producer.flush()));
+  }
+
+  /** A further group reads what this load sends; it ends with the load. */
+  addLagging(group: string): LaggingGroup {
+    if (this.client === undefined)
+      throw new SluiceError('INVALID_ARGUMENT', 'the load has not begun');
+    this.lagging = new LaggingGroup(this.client, this.options.topic, group);
+    return this.lagging;
+  }
+
+  /** What was acknowledged, by producer. */
+  get acked(): readonly AckedPart[] {
+    return this.lanes.map(({ ledger }) => ledger.partOf(0));
   }
 
   /** Messages acknowledged that did not come back yet. */
@@ -119,6 +145,11 @@ export class DrillLoad {
   acknowledgedBy(broker: string, withinMs: number): number {
     const sinceMs = this.clock.monotonicMs() - withinMs;
     return (this.acksOf.get(broker) ?? []).filter((atMs) => atMs >= sinceMs).length;
+  }
+
+  /** First deliveries from the queues of a broker, whichever of its name has served them. */
+  receivedFrom(broker: string): number {
+    return this.receivedOf.get(broker) ?? 0;
   }
 
   report(): {
@@ -139,11 +170,13 @@ export class DrillLoad {
 
   async close(): Promise<void> {
     this.cancelTick?.();
+    await this.lagging?.close();
     await this.client?.close();
     await this.consuming?.catch(() => {});
   }
 
   private onStatus(event: StatusEvent): void {
+    if (event.type === 'disconnected') this.disconnected += 1;
     if (event.type === 'moved' && event.inDoubt) this.movedInDoubt += event.messageCount;
   }
 
@@ -196,6 +229,7 @@ export class DrillLoad {
     // After a disk is lost, another message may stand where a lost one stood.
     seen.set(queueOffset, body);
     this.received += 1;
+    this.receivedOf.set(broker, this.receivedFrom(broker) + 1);
     this.receiving.mark();
     const [lane, sequence] = body.split(' ').map(Number);
     const number = this.queueNumbers.get(queue) ?? this.queueNumbers.size;

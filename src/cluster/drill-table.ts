@@ -32,9 +32,16 @@ export type Promised = {
   readonly loss: 'none' | 'lag';
   /** Sends are acknowledged while the fault lasts: somebody else takes them. */
   readonly goesOn: boolean;
+  /** A group that lags reads on from the slave of the master with the fault. */
+  readonly readsOn: boolean;
+  /** The master with the fault acknowledges nothing meanwhile: it may say sent only of what its slave has. */
+  readonly standsStill: boolean;
 };
 
 const NEEDS_SLAVE: readonly Fault[] = ['kill-slave', 'partition', 'disk-loss', 'slow-slave'];
+
+/** Faults in which a slave confirms nothing. */
+const CUTS_OFF_SLAVE: readonly Fault[] = ['kill-slave', 'partition', 'slow-slave'];
 
 /** @throws INVALID_ARGUMENT for a fault that the shape cannot have */
 export function promisedOf(shape: Shape, fault: Fault): Promised {
@@ -44,7 +51,9 @@ export function promisedOf(shape: Shape, fault: Fault): Promised {
     });
   const isAlone = shape === '1m' && fault === 'kill-master';
   const loss = shape === '2m-2s-async' && fault === 'disk-loss' ? 'lag' : 'none';
-  return { loss, goesOn: !isAlone };
+  const standsStill = shape === '2m-2s-sync' && CUTS_OFF_SLAVE.includes(fault);
+  const readsOn = fault === 'kill-master' && hasSlaves(shape);
+  return { loss, goesOn: !isAlone, readsOn, standsStill };
 }
 
 /** The shape on which a fault is practised if nobody says otherwise. */
@@ -59,7 +68,13 @@ export type DrillFindings = {
   readonly acknowledgedInFault: number;
   /** By the broker with the fault, in the last second before it. */
   readonly acknowledgedJustBefore: number;
+  /** By the same broker, in the last second of the fault, or in its second half if it is shorter. */
+  readonly acknowledgedByStruck: number;
   readonly lost: number;
+  /** Acknowledged, and not delivered to the group that lags. */
+  readonly lostByLagging: number;
+  /** To that group, from the queues of the broker with the fault while it lasted: more than it can have had in hand. */
+  readonly laggingInFault: number;
   /** Stored more than once. */
   readonly duplicated: number;
   /** Messages that went to another broker while nobody knew whether the first had stored them: only these may be doubled. */
@@ -72,7 +87,7 @@ export type DrillFindings = {
 
 /** Why the promise was broken, in sentences; empty when it was kept. */
 export function brokenPromises(
-  { loss, goesOn }: Promised,
+  { loss, goesOn, readsOn, standsStill }: Promised,
   found: DrillFindings,
 ): readonly string[] {
   const lostMax = loss === 'none' ? 0 : found.acknowledgedJustBefore;
@@ -80,12 +95,24 @@ export function brokenPromises(
     [found.acknowledged > 0, 'nothing was acknowledged'],
     [found.lost <= lostMax, `${found.lost} acknowledged messages are lost; ${lostMax} may be`],
     [
+      found.lostByLagging <= lostMax,
+      `${found.lostByLagging} acknowledged messages did not come to the group that lags; ${lostMax} may not`,
+    ],
+    [
+      !readsOn || found.laggingInFault > 0,
+      'the group that lags read nothing from the slave while its master was away',
+    ],
+    [
       found.duplicated <= found.movedInDoubt,
       `${found.duplicated} messages are stored twice; ${found.movedInDoubt} may be`,
     ],
     [found.reordered === 0, `${found.reordered} messages with a key came after a later one`],
     [found.unexpected === 0, `${found.unexpected} messages were sent by nobody`],
     [!goesOn || found.acknowledgedInFault > 0, 'nothing was acknowledged while the fault lasted'],
+    [
+      !standsStill || found.acknowledgedByStruck === 0,
+      `${found.acknowledgedByStruck} messages were acknowledged by a master that its slave did not confirm`,
+    ],
   ];
   return checks.filter(([isKept]) => !isKept).map(([, sentence]) => sentence);
 }

@@ -8,8 +8,15 @@ import { ByteProxy } from './byte-proxy.ts';
 import type { BrokerPlan, ClusterPlan, Shape } from './cluster-plan.ts';
 import { askJson, ClusterStatus } from './cluster-status.ts';
 import { FAULT_ACTS, type FaultScene } from './drill-faults.ts';
+import { LAGGING_CREDIT, type LaggingGroup } from './drill-lagging.ts';
 import { DrillLoad } from './drill-load.ts';
-import { brokenPromises, type DrillFindings, type Fault, promisedOf } from './drill-table.ts';
+import {
+  brokenPromises,
+  type DrillFindings,
+  type Fault,
+  type Promised,
+  promisedOf,
+} from './drill-table.ts';
 import { Supervisor } from './supervisor.ts';
 
 export type DrillOptions = {
@@ -34,6 +41,8 @@ export type DrillReport = DrillFindings & {
   /** The longest time without an acknowledgement, and without a message, milliseconds. */
   readonly sendingGapMs: number;
   readonly receivingGapMs: number;
+  /** From the queues of the broker with the fault while it lasted: read on from its slave, where it was a master's death. */
+  readonly receivedInFault: number;
   readonly redelivered: number;
   /** Sends that were refused or not answered in time, by code; these were never said to be stored. */
   readonly refused: Readonly<Record<string, number>>;
@@ -46,6 +55,7 @@ export type DrillReport = DrillFindings & {
 
 const TOPIC = 'drill';
 const GROUP = 'drill-group';
+const LAGGING_GROUP = 'drill-lagging';
 const QUEUES = 4;
 /** Messages before the fault, and after its repair. */
 const MESSAGES_BEFORE = 200;
@@ -62,7 +72,7 @@ export async function runDrill(options: DrillOptions): Promise<DrillReport> {
   const proxied = fault === 'partition' ? await withProxy(plan) : { plan, proxy: undefined };
   try {
     const supervisor = new Supervisor({ plan: proxied.plan, main, onExit: () => {} });
-    const drill = new Drill(options, supervisor, proxied.proxy);
+    const drill = new Drill(options, promised, supervisor, proxied.proxy);
     try {
       await supervisor.start();
       const found = await drill.run();
@@ -77,15 +87,19 @@ export async function runDrill(options: DrillOptions): Promise<DrillReport> {
   }
 }
 
-/** The first slave finds its master through a proxy. */
+/**
+ * The first slave finds its master through a proxy: by its configuration, and by what the NameServer says, which is what the
+ * master tells. A slave that is told another address goes there, past everything that could be cut.
+ */
 async function withProxy(
   plan: ClusterPlan,
 ): Promise<{ readonly plan: ClusterPlan; readonly proxy: ByteProxy | undefined }> {
-  const proxy = await ByteProxy.open(plan.brokers[0]?.haPort ?? 0);
-  const haMasterAddress = `127.0.0.1:${proxy.port}`;
-  const brokers = plan.brokers.map((broker, index) =>
-    index === 1 ? { ...broker, properties: { ...broker.properties, haMasterAddress } } : broker,
-  );
+  const proxy = await ByteProxy.beside(plan.brokers[0]?.haPort ?? 0);
+  const changes = [{ brokerIP2: proxy.host }, { haMasterAddress: proxy.address }];
+  const brokers = plan.brokers.map((broker, index) => ({
+    ...broker,
+    properties: { ...broker.properties, ...changes[index] },
+  }));
   return { plan: { ...plan, brokers }, proxy };
 }
 
@@ -93,14 +107,21 @@ type Found = Omit<DrillReport, 'drill' | 'shape' | 'kept' | 'broken'>;
 
 class Drill {
   private readonly options: DrillOptions;
+  private readonly promised: Promised;
   private readonly supervisor: Supervisor;
   private readonly status: ClusterStatus;
   private readonly load: DrillLoad;
   private readonly scene: FaultScene;
 
-  constructor(options: DrillOptions, supervisor: Supervisor, proxy: ByteProxy | undefined) {
+  constructor(
+    options: DrillOptions,
+    promised: Promised,
+    supervisor: Supervisor,
+    proxy: ByteProxy | undefined,
+  ) {
     const { clock, rate } = options;
     this.options = options;
+    this.promised = promised;
     this.supervisor = supervisor;
     this.status = new ClusterStatus(supervisor, clock);
     const nameServers = supervisor.namesrvAddr;
@@ -117,13 +138,26 @@ class Drill {
     await this.untilServing();
     onStep('load begins');
     await load.start();
+    const lagging = load.addLagging(LAGGING_GROUP);
     await this.until('messages pass', () => load.received >= MESSAGES_BEFORE);
     const acknowledgedJustBefore = load.acknowledgedBy(scene.master.brokerName, JUST_BEFORE_MS);
     const before = load.acknowledged;
+    const receivedBefore = load.receivedFrom(scene.master.brokerName);
     onStep(`fault: ${fault}`);
     await FAULT_ACTS[fault].strike(scene);
+    const inHand = lagging.receivedFrom(scene.master.brokerName) + LAGGING_CREDIT;
+    const readOn = (): number =>
+      Math.max(0, lagging.receivedFrom(scene.master.brokerName) - inHand);
+    lagging.hurry();
     await this.pause(faultMs);
+    // A machine that stood still for all that time has not shown yet whether sending goes on.
+    if (this.promised.goesOn) await this.patience(() => load.acknowledged > before);
+    if (this.promised.readsOn) await this.untilOrSilence(() => readOn() > 0, lagging);
     const acknowledgedInFault = load.acknowledged - before;
+    const lastMs = Math.min(JUST_BEFORE_MS, faultMs / 2);
+    const acknowledgedByStruck = load.acknowledgedBy(scene.master.brokerName, lastMs);
+    const receivedInFault = load.receivedFrom(scene.master.brokerName) - receivedBefore;
+    const laggingInFault = readOn();
     onStep('repair');
     const mendedAtMs = this.options.clock.monotonicMs();
     await FAULT_ACTS[fault].mend(scene);
@@ -133,11 +167,13 @@ class Drill {
     await this.until('messages pass again', () => load.acknowledged >= target);
     onStep('load ends');
     await load.stopSending();
-    await this.untilAllCame();
+    const lostByLagging = (): number => lagging.missingOf(load.acked);
+    await this.untilOrSilence(() => load.missing + lostByLagging() === 0, lagging);
     return {
       ...load.report(),
       acknowledged: load.acknowledged,
-      ...{ acknowledgedInFault, acknowledgedJustBefore, mendMs },
+      ...{ acknowledgedInFault, acknowledgedJustBefore, acknowledgedByStruck },
+      ...{ receivedInFault, laggingInFault, lostByLagging: lostByLagging(), mendMs },
       movedInDoubt: load.movedInDoubt,
       redelivered: load.redelivered,
       sendingGapMs: Math.round(load.sending.ms),
@@ -192,18 +228,26 @@ class Drill {
     });
   }
 
-  /** What was acknowledged has come back, or nothing comes any more. */
-  private async untilAllCame(): Promise<void> {
+  /** What is waited for has come, or nothing comes any more. */
+  private async untilOrSilence(hasCome: () => boolean, lagging: LaggingGroup): Promise<void> {
     const { load } = this;
     const { clock } = this.options;
     let received = -1;
     let changedAtMs = clock.monotonicMs();
-    while (load.missing > 0) {
-      if (load.received !== received) changedAtMs = clock.monotonicMs();
-      received = load.received;
+    while (!hasCome()) {
+      const now = lagging.received + (load.isSending ? 0 : load.received);
+      if (now !== received) changedAtMs = clock.monotonicMs();
+      received = now;
       if (clock.monotonicMs() - changedAtMs > SILENCE_MS_MAX) return;
       await this.pause(POLL_MS);
     }
+  }
+
+  /** Waits, but not for ever: what does not come is for the report to say. */
+  private async patience(isTrue: () => boolean): Promise<void> {
+    const { clock } = this.options;
+    const endMs = clock.monotonicMs() + SILENCE_MS_MAX;
+    while (!isTrue() && clock.monotonicMs() < endMs) await this.pause(POLL_MS);
   }
 
   private async until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {

@@ -1,6 +1,7 @@
 /** Ports for processes that are about to start. */
 import { createServer, type Server } from 'node:net';
 import { SluiceError } from '../base/errors.ts';
+import { claimPort } from './claimed-port.ts';
 
 const HOST = '127.0.0.1';
 
@@ -13,18 +14,22 @@ function listen(port: number): Promise<Server> {
 }
 
 /**
- * @param base - the first of `count` consecutive ports; 0: any free ones
- * @throws INVALID_ARGUMENT that names the port in use
+ * @param base - the first of `count` consecutive ports; 0: any free ones, which stay free for this process's own until it ends
+ * @throws INVALID_ARGUMENT that names the port in use; LIMIT_REACHED
  */
 export async function choosePorts(base: number, count: number): Promise<readonly number[]> {
-  const wanted = Array.from({ length: count }, (_, index) => (base === 0 ? 0 : base + index));
-  const held: Server[] = [];
+  const ports: number[] = [];
+  for (let index = 0; index < count; index += 1)
+    ports.push(base === 0 ? await claimPort() : await freePort(base + index, base, count));
+  return ports;
+}
+
+async function freePort(port: number, base: number, count: number): Promise<number> {
   try {
-    // All are held until the last one is known, so that none is given out twice.
-    for (const port of wanted) held.push(await listen(port));
-    return held.map((server) => (server.address() as { readonly port: number }).port);
+    const server = await listen(port);
+    await new Promise((resolve) => server.close(resolve));
+    return port;
   } catch (error) {
-    const port = (error as { readonly port?: number }).port ?? base;
     throw new SluiceError(
       'INVALID_ARGUMENT',
       `port ${port} of ${HOST} cannot be used: ${String(error)}`,
@@ -33,7 +38,5 @@ export async function choosePorts(base: number, count: number): Promise<readonly
         cause: error,
       },
     );
-  } finally {
-    await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
   }
 }

@@ -3,14 +3,13 @@
  * commit. Has a thread of its own, because the barrier blocks. A failed write or sync is final (research: reliability 2.3,
  * point 6): nothing is retried, the positions stop, the shard is told.
  */
-import { invariant } from '../base/assert.ts';
 import type { Clock } from '../base/clock.ts';
-import { type SluiceError, toSluiceError } from '../base/errors.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { CheckpointWriter } from '../log/checkpoint.ts';
-import { segmentName } from '../log/file-names.ts';
 import type { LogMemory } from '../log/log-memory.ts';
-import type { Storage, StorageFile } from '../log/storage.ts';
+import type { Storage } from '../log/storage.ts';
 import type { TailWindow } from '../log/tail-window.ts';
+import { LogWriter } from './log-writer.ts';
 
 /** When the disk is told to keep what was written: before each ack, or at an interval. @source RocketMQ FlushDiskType */
 export type FlushMode = 'SYNC_FLUSH' | 'ASYNC_FLUSH';
@@ -37,9 +36,7 @@ export type FlusherOptions = {
 export class FlusherAgent {
   private readonly options: FlusherOptions;
   private readonly checkpoint: CheckpointWriter;
-  private readonly pieceBytes: number;
-  private file: StorageFile | undefined;
-  private fileSegment = -1;
+  private readonly writer: LogWriter;
   private written: number;
   private flushed: number;
   private flushedAtMs = 0;
@@ -54,18 +51,16 @@ export class FlusherAgent {
     this.written = options.position;
     this.flushed = options.position;
     this.checkpointed = options.position;
-    this.pieceBytes = Math.min(options.segmentBytes, options.tail.windowBytes);
+    this.writer = new LogWriter(options);
   }
 
   /** Writes and flushes once. @returns bytes written or flushed; 0 when there was nothing to do */
   doWork(): number {
-    if (this.failure !== undefined) return 0;
+    if (this.failure !== undefined || this.hasShardFailed()) return 0;
     try {
-      const before = this.flushed;
-      const written = this.write();
-      if (this.isBarrierDue()) this.flush();
+      const bytes = this.advance();
       this.writeCheckpoint();
-      return written + (this.flushed - before);
+      return bytes;
     } catch (error) {
       this.failure = toSluiceError(error, 'STORAGE_IO');
       // Whatever it was, a full disk too: bytes may have been written, so nobody may be told that nothing was stored.
@@ -77,50 +72,66 @@ export class FlusherAgent {
   /** Is there something to write or to flush now? */
   hasWork(): boolean {
     if (this.failure !== undefined) return false;
-    return this.options.memory.appended.observe() > this.written || this.isBarrierDue();
+    const { memory } = this.options;
+    return (
+      memory.appended.observe() > memory.written.observe() ||
+      memory.faultCode() !== undefined ||
+      this.isBarrierDue()
+    );
   }
 
   /** Milliseconds until the next barrier is due under ASYNC_FLUSH; how long the thread may sleep. */
   msUntilDue(): number {
-    if (this.flushed === this.written) return CHECKPOINT_INTERVAL_MS;
+    if (this.options.mode === 'SYNC_FLUSH') return CHECKPOINT_INTERVAL_MS;
+    // What the shard writes by itself is announced by nobody.
+    if (!this.isDirty) return Math.min(this.options.flushIntervalMs, CHECKPOINT_INTERVAL_MS);
     const dueAt = this.flushedAtMs + this.options.flushIntervalMs;
     return Math.max(0, dueAt - this.options.clock.monotonicMs());
   }
 
-  /** Flushes everything, writes the checkpoint and closes the files. */
+  /** Flushes everything, writes the checkpoint and closes the files. What the shard still appends is written by nobody. */
   close(): void {
-    if (this.failure === undefined) {
-      this.write();
-      if (this.flushed < this.written) this.flush();
+    if (this.failure === undefined && !this.hasShardFailed()) {
+      // A write of the shard is over within microseconds. The turn is not given back: what comes now would be in no checkpoint.
+      while (!this.options.memory.claimWriting());
+      this.written = this.writer.write();
+      if (this.isDirty) this.flush();
       // Clean, when the log was this broker's own: whoever follows this log knows that nothing he has of it is missing here.
       this.checkpoint.write(this.flushed, this.options.memory.isLeading);
     }
-    this.file?.close();
-    this.file = undefined;
+    this.writer.close();
     this.checkpoint.close();
   }
 
-  private write(): number {
-    // Observes: batch bytes before the appended position.
-    const appended = this.options.memory.appended.observe();
-    const before = this.written;
-    while (this.written < appended) {
-      const pieceLeft = this.pieceBytes - (this.written % this.pieceBytes);
-      const length = Math.min(appended - this.written, pieceLeft);
-      const file = this.segmentFile(Math.floor(this.written / this.options.segmentBytes));
-      file.write(
-        this.options.tail.at(this.written, length),
-        this.written % this.options.segmentBytes,
-      );
-      this.written += length;
+  /** Moves the positions, when the shard does not write just now. It never waits for a sync: meanwhile it only appends. */
+  private advance(): number {
+    const { memory } = this.options;
+    if (!memory.claimWriting()) return 0;
+    try {
+      const before = this.written + this.flushed;
+      this.written = this.writer.write();
+      if (this.isBarrierDue()) this.flush();
+      return this.written + this.flushed - before;
+    } finally {
+      memory.releaseWriting();
     }
-    // Publishes: the operating system has the bytes, so a killed process loses none of them.
-    if (this.written > before) this.options.memory.written.publish(this.written);
-    return this.written - before;
+  }
+
+  /** The shard has written in vain: what it could not write stays unwritten. */
+  private hasShardFailed(): boolean {
+    const code = this.options.memory.faultCode();
+    if (code === undefined) return false;
+    this.failure = new SluiceError(code, 'the disk refused a write of the shard');
+    return true;
+  }
+
+  /** Has anything been written that is not flushed? */
+  private get isDirty(): boolean {
+    return this.options.memory.written.observe() > this.flushed;
   }
 
   private isBarrierDue(): boolean {
-    if (this.flushed === this.written) return false;
+    if (!this.isDirty) return false;
     if (this.options.mode === 'SYNC_FLUSH') return true;
     return this.options.clock.monotonicMs() - this.flushedAtMs >= this.options.flushIntervalMs;
   }
@@ -128,8 +139,7 @@ export class FlusherAgent {
   private flush(): void {
     const startedAt = this.options.clock.monotonicMs();
     const bytes = this.written - this.flushed;
-    invariant(this.file !== undefined, 'a file is open when there are bytes to flush');
-    this.file.sync();
+    this.writer.sync(this.written);
     this.flushed = this.written;
     this.flushedAtMs = this.options.clock.monotonicMs();
     // Publishes: these bytes survive a power cut. The only place where the position moves, after a successful sync.
@@ -144,17 +154,5 @@ export class FlusherAgent {
     this.checkpoint.write(this.flushed);
     this.checkpointed = this.flushed;
     this.checkpointAtMs = now;
-  }
-
-  /** The file of a segment; the one before is synced first, because a barrier covers one file. */
-  private segmentFile(segment: number): StorageFile {
-    if (this.file !== undefined && this.fileSegment === segment) return this.file;
-    if (this.file !== undefined) {
-      this.file.sync();
-      this.file.close();
-    }
-    this.file = this.options.storage.open(segmentName(segment), false);
-    this.fileSegment = segment;
-    return this.file;
   }
 }

@@ -44,6 +44,10 @@ const CONVERSIONS: Readonly<Record<string, Conversion>> = {
       return percent >= DISK_PERCENT_MIN && percent <= DISK_PERCENT_MAX ? percent / 100 : undefined;
     },
   },
+  timerMaxDelaySec: {
+    allowed: 'whole seconds',
+    convert: (value) => (/^\d{1,9}$/.test(value) ? Number(value) * 1000 : undefined),
+  },
   messageDelayLevel: {
     allowed: 'at least three delays with blanks between, such as 1s 5s 10s 30s 1m',
     convert: (value) => {
@@ -55,6 +59,9 @@ const CONVERSIONS: Readonly<Record<string, Conversion>> = {
     },
   },
 };
+
+/** Keys of RocketMQ that are settings of ours and say something about another one too. */
+const ALSO_SAY: Readonly<Record<string, string>> = { messageDelayLevel: 'retryBackoffMs' };
 
 /**
  * Reads a broker.conf.
@@ -80,6 +87,10 @@ export function readConf<Config>(
       const converted = convert(key, value, renamed, origin);
       if (typeof converted === 'string') problems.push(converted);
       else given.push(converted);
+    } else if (Object.hasOwn(ALSO_SAY, key) && isNameIn(rules, key)) {
+      const other = convert(key, value, ALSO_SAY[key] as string, origin);
+      if (typeof other === 'string') problems.push(other);
+      else given.push({ name: key, key, value, origin }, other);
     } else if (isNameIn(rules, key) || Object.hasOwn(rules.unused, key)) {
       given.push({ name: key, key, value, origin });
     } else if (didYouMean(key, knownNames(rules)) !== undefined) {

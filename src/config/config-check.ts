@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { SluiceError } from '../base/errors.ts';
 import { type BrokerConfig, SETTINGS, type SettingName } from './config-schema.ts';
 import { didYouMean } from './did-you-mean.ts';
+import { remotingContradictions } from './remoting-settings.ts';
 import { roleContradictions } from './role-check.ts';
 import type { Setting } from './setting.ts';
 import { writtenLike } from './setting-names.ts';
@@ -54,9 +55,10 @@ export const RENAMED_KEYS: Readonly<Record<string, SettingName>> = {
   mappedFileSizeCommitLog: 'segmentBytes',
   flushIntervalCommitLog: 'flushIntervalMs',
   diskMaxUsedSpaceRatio: 'diskSoftRatio',
-  messageDelayLevel: 'retryBackoffMs',
+  timerMaxDelaySec: 'delayMsMax',
   syncFlushTimeout: 'syncFlushTimeoutMs',
   haMaxGapNotInSync: 'haSlaveFallbehindMax',
+  listenPort: 'remotingPort',
 };
 
 /**
@@ -178,9 +180,10 @@ const TOKEN_FILE_BYTES_MAX = 4096;
 
 function withTokens(config: BrokerConfig): BrokerConfig {
   const { authToken, authTokenFile, haToken, haTokenFile } = config;
-  const { registrationToken, registrationTokenFile } = config;
+  const { registrationToken, registrationTokenFile, secretKey, secretKeyFile } = config;
   return {
     ...config,
+    secretKey: secretOf('secretKey', secretKey, secretKeyFile, SETTINGS),
     authToken: secretOf('authToken', authToken, authTokenFile, SETTINGS),
     haToken: secretOf('haToken', haToken, haTokenFile, SETTINGS),
     registrationToken: secretOf(
@@ -241,7 +244,7 @@ function contradictions(config: BrokerConfig): string[] {
         'allowed: 127.0.0.1, ::1, localhost, or any address with authToken, authTokenFile or insecureIUnderstand',
     );
   }
-  return [...problems, ...roleContradictions(config)];
+  return [...problems, ...roleContradictions(config), ...remotingContradictions(config)];
 }
 
 /** The settings of a broker. */

@@ -3,7 +3,7 @@
  * reads files and variables for it; what it returns is plain and frozen. Control path, at start only.
  */
 import { readFileSync } from 'node:fs';
-import { parseDocument } from 'yaml';
+import { createRequire } from 'node:module';
 import { SluiceError } from '../base/errors.ts';
 import { KIB } from '../base/units.ts';
 import { readConf } from './broker-conf.ts';
@@ -12,6 +12,8 @@ import { type BrokerConfig, SETTING_NAMES } from './config-schema.ts';
 import { NAMESRV_RULES, NAMESRV_SETTING_NAMES, type NamesrvConfig } from './namesrv-schema.ts';
 import { ENVIRONMENT_PREFIX, environmentNameOf, flagNameOf } from './setting-names.ts';
 import { UNUSED_KEYS } from './unused-keys.ts';
+
+const require = createRequire(import.meta.url);
 
 /** What there is to read. */
 export type ConfigSources<Config = BrokerConfig> = {
@@ -149,6 +151,8 @@ function isProperties(path: string, text: string): boolean {
 
 /** YAML, and JSON with it: every JSON text is a YAML text. */
 function readYaml(text: string, path: string): FileContent {
+  // Seventy modules that most starts need nothing of.
+  const { parseDocument } = require('yaml') as typeof import('yaml');
   const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true });
   const [error] = document.errors;
   if (error !== undefined) throw notReadable(path, firstLine(error.message));

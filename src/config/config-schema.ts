@@ -5,15 +5,20 @@
 import {
   ATTEMPTS_MAX_DEFAULT,
   BODY_BYTES_MAX,
+  DELAY_MS_MAX,
   IN_FLIGHT_REQUESTS_MAX,
   LEASE_MS_DEFAULT,
   LEASE_MS_MAX,
   LEASE_MS_MIN,
   NACK_DELAY_MS_MAX,
   TOPIC_QUEUES_MAX,
+  TRANSACTION_CHECK_INTERVAL_MS_DEFAULT,
+  TRANSACTION_CHECK_MAX_DEFAULT,
+  TRANSACTION_TIMEOUT_MS_DEFAULT,
 } from '../base/limits.ts';
 import { KIB, MIB } from '../base/units.ts';
 import { REGISTRATION_SETTINGS } from './registration-settings.ts';
+import { REMOTING_SETTINGS } from './remoting-settings.ts';
 import { REPLICATION_SETTINGS } from './replication-settings.ts';
 import { optional, type Setting, secret, setting } from './setting.ts';
 import {
@@ -52,6 +57,11 @@ export type BrokerConfig = {
   readonly autoCreateSubscriptionGroup: boolean;
   readonly maxAttempts: number;
   readonly retryBackoffMs: readonly number[];
+  readonly messageDelayLevel: readonly number[];
+  readonly delayMsMax: number;
+  readonly transactionTimeOut: number;
+  readonly transactionCheckInterval: number;
+  readonly transactionCheckMax: number;
   readonly leaseMs: number;
   readonly maxMessageSize: number;
   readonly connectionsMax: number;
@@ -76,9 +86,19 @@ export type BrokerConfig = {
   readonly inSyncReplicas: number;
   readonly syncFlushTimeoutMs: number;
   readonly haSlaveFallbehindMax: number;
+  readonly slaveReadEnable: boolean;
   readonly namesrvAddr: string | undefined;
   readonly brokerIP1: string | undefined;
   readonly brokerIP2: string | undefined;
+  readonly remotingPort: number | undefined;
+  readonly remotingTlsMode: 'disabled' | 'permissive' | 'enforcing' | undefined;
+  readonly remotingTlsCertFile: string | undefined;
+  readonly remotingTlsKeyFile: string | undefined;
+  readonly accessKey: string | undefined;
+  readonly secretKey: string | undefined;
+  readonly secretKeyFile: string | undefined;
+  readonly aclEnable: boolean | undefined;
+  readonly aclFile: string | undefined;
   readonly registerNameServerPeriod: number;
   readonly namesrvPort: number | undefined;
   readonly registrationToken: string | undefined;
@@ -93,6 +113,7 @@ export type SettingTable = { readonly [Name in SettingName]: Setting<BrokerConfi
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
 const GIB = 1024 * MIB;
 
 export const SETTINGS: SettingTable = {
@@ -225,6 +246,40 @@ export const SETTINGS: SettingTable = {
     ],
     'Pause before the second, third, … delivery of a message; the last one repeats.',
   ),
+  messageDelayLevel: setting(
+    'Topics and groups',
+    list(durationMs(0, DELAY_MS_MAX), 1, 64),
+    [
+      ...[SECOND_MS, 5 * SECOND_MS, 10 * SECOND_MS, 30 * SECOND_MS],
+      ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30].map((minutes) => minutes * MINUTE_MS),
+      ...[HOUR_MS, 2 * HOUR_MS],
+    ],
+    "The delays that RocketMQ's clients ask for by number: level 1, 2, and so on.",
+  ),
+  delayMsMax: setting(
+    'Topics and groups',
+    durationMs(SECOND_MS, DELAY_MS_MAX),
+    366 * 24 * HOUR_MS,
+    'Longest time that a message may be delayed. It may be longer than messages are kept.',
+  ),
+  transactionTimeOut: setting(
+    'Topics and groups',
+    durationMs(100, 24 * HOUR_MS),
+    TRANSACTION_TIMEOUT_MS_DEFAULT,
+    'Time after which a producer is asked what became of a half message.',
+  ),
+  transactionCheckInterval: setting(
+    'Topics and groups',
+    durationMs(100, 24 * HOUR_MS),
+    TRANSACTION_CHECK_INTERVAL_MS_DEFAULT,
+    'Pause before it is asked again.',
+  ),
+  transactionCheckMax: setting(
+    'Topics and groups',
+    integer('times', 1, 1000),
+    TRANSACTION_CHECK_MAX_DEFAULT,
+    'How often it is asked. Then the message waits for an operator: `sluice admin transactions`.',
+  ),
   leaseMs: setting(
     'Topics and groups',
     durationMs(LEASE_MS_MIN, LEASE_MS_MAX),
@@ -259,13 +314,13 @@ export const SETTINGS: SettingTable = {
     'Limits',
     bytes(KIB, 64 * GIB),
     'no limit',
-    'Bytes a second that one connection may send; above them RATE_LIMITED with a time to wait.',
+    'Bytes a second that one connection may send, of WebSocket or of a RocketMQ client; of HTTP, one address. Above them RATE_LIMITED with a time to wait.',
   ),
   rateLimitMessagesPerSecond: optional(
     'Limits',
     integer('messages', 1, 1_000_000_000),
     'no limit',
-    'Messages a second that one connection may send.',
+    'Messages a second that one connection may send, counted as rateLimitBytesPerSecond counts bytes.',
   ),
   allowedOrigins: {
     ...setting(
@@ -320,6 +375,7 @@ export const SETTINGS: SettingTable = {
     'Number of this broker among those of its name: 0 is the master, every slave has another.',
   ),
   ...REPLICATION_SETTINGS,
+  ...REMOTING_SETTINGS,
   ...REGISTRATION_SETTINGS,
 };
 

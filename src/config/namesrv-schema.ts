@@ -6,9 +6,10 @@
  */
 import { isLoopback, type SettingRules, secretOf } from './config-check.ts';
 import { SETTINGS } from './config-schema.ts';
+import { tlsContradictions } from './remoting-settings.ts';
 import { optional, type Setting, secret, setting } from './setting.ts';
-import { boolean, durationMs, integer, text } from './setting-kinds.ts';
-import { address, path, token } from './text-kinds.ts';
+import { boolean, durationMs, integer } from './setting-kinds.ts';
+import { address, credential, path, token } from './text-kinds.ts';
 import type { UnusedKey } from './unused-keys.ts';
 
 /** The checked configuration of a NameServer. Meaning, range and default of each: docs/CONFIG.md. */
@@ -21,6 +22,9 @@ export type NamesrvConfig = {
   readonly accessKey: string | undefined;
   readonly secretKey: string | undefined;
   readonly secretKeyFile: string | undefined;
+  readonly remotingTlsMode: 'disabled' | 'permissive' | 'enforcing' | undefined;
+  readonly remotingTlsCertFile: string | undefined;
+  readonly remotingTlsKeyFile: string | undefined;
   readonly brokerTimeoutMs: number;
   readonly scanNotActiveBrokerInterval: number;
   readonly serverChannelMaxIdleTimeSeconds: number;
@@ -43,9 +47,6 @@ export type NamesrvConfig = {
 export type NamesrvSettingName = keyof NamesrvConfig;
 
 const MINUTE_MS = 60_000;
-const credential = text('1 to 1024 characters without blanks', (value) =>
-  /^\S{1,1024}$/.test(value),
-);
 
 export const NAMESRV_SETTINGS: {
   readonly [Name in NamesrvSettingName]: Setting<NamesrvConfig[Name]>;
@@ -55,7 +56,7 @@ export const NAMESRV_SETTINGS: {
     'NameServer',
     address,
     '127.0.0.1',
-    'Address to listen on. Any other than loopback needs insecureIUnderstand: the port has no TLS.',
+    'Address to listen on. Any other than loopback needs insecureIUnderstand: whoever reaches the port may ask for routes.',
   ),
   insecureIUnderstand: setting(
     'NameServer',
@@ -97,6 +98,18 @@ export const NAMESRV_SETTINGS: {
     'none',
     'File whose content is the secret; blanks and line ends around it do not count.',
   ),
+  remotingTlsMode: {
+    ...SETTINGS.remotingTlsMode,
+    section: 'NameServer',
+    sentence:
+      'TLS on the port: permissive takes connections with and without it, enforcing only with it. Brokers of ours register without.',
+  },
+  remotingTlsCertFile: {
+    ...SETTINGS.remotingTlsCertFile,
+    section: 'NameServer',
+    sentence: SETTINGS.remotingTlsCertFile.sentence.replace('this broker', 'this NameServer'),
+  },
+  remotingTlsKeyFile: { ...SETTINGS.remotingTlsKeyFile, section: 'NameServer' },
   brokerTimeoutMs: setting(
     'NameServer',
     durationMs(1000, 60 * MINUTE_MS),
@@ -212,7 +225,7 @@ function contradictions(config: NamesrvConfig): readonly string[] {
   const problems: string[] = [];
   if (!isLoopback(config.bindAddress) && !config.insecureIUnderstand) {
     problems.push(
-      `bindAddress is ${JSON.stringify(config.bindAddress)}, which others can reach, and the port has no TLS; ` +
+      `bindAddress is ${JSON.stringify(config.bindAddress)}, which others can reach, and whoever does may ask for routes; ` +
         'allowed: 127.0.0.1, ::1, localhost, or any address with insecureIUnderstand (and then better a registrationToken or an accessKey)',
     );
   }
@@ -221,5 +234,5 @@ function contradictions(config: NamesrvConfig): readonly string[] {
       'accessKey and secretKey (or secretKeyFile) go together; allowed: both or neither',
     );
   }
-  return problems;
+  return [...problems, ...tlsContradictions(config)];
 }

@@ -2,7 +2,7 @@
 import { MIB } from '../base/units.ts';
 import type { BrokerConfig } from './config-schema.ts';
 import { optional, type Setting, secret, setting } from './setting.ts';
-import { bytes, choice, durationMs, integer, text } from './setting-kinds.ts';
+import { boolean, bytes, choice, durationMs, integer, text } from './setting-kinds.ts';
 import { address, hostAndPort, path, token } from './text-kinds.ts';
 
 /** @source RocketMQ MessageStoreConfig.haListenPort */
@@ -21,6 +21,7 @@ type ReplicationSetting =
   | 'inSyncReplicas'
   | 'syncFlushTimeoutMs'
   | 'haSlaveFallbehindMax'
+  | 'slaveReadEnable'
   | 'namesrvAddr'
   | 'brokerIP1'
   | 'brokerIP2';
@@ -78,6 +79,12 @@ export const REPLICATION_SETTINGS: {
     256 * MIB,
     'A slave that lacks more than this does not count for a SYNC_MASTER, which answers SLAVE_NOT_AVAILABLE when too few are left.',
   ),
+  slaveReadEnable: setting(
+    'Replication',
+    boolean(),
+    false,
+    'Clients of RocketMQ whose pull was read from the disk, because memory does not hold it any more, are told to go on at a slave, and at a slave to come back once they are near the end. Members that are pushed to stay: their leases are at the master.',
+  ),
   namesrvAddr: optional(
     'Replication',
     text('host:port, several with ; between', (value) =>
@@ -95,7 +102,7 @@ export const REPLICATION_SETTINGS: {
   brokerIP2: optional(
     'Replication',
     address,
-    '127.0.0.1',
+    '127.0.0.1; with haToken the address that clients are told',
     'Address by which slaves are told to find the HA port, which listens on all addresses with haToken and else on 127.0.0.1; clients are told of it as a second address.',
   ),
 };

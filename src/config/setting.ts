@@ -11,6 +11,7 @@ export type SettingSection =
   | 'Access'
   | 'Identity and logs'
   | 'Replication'
+  | 'RocketMQ clients'
   | 'Registration'
   | 'NameServer';
 

@@ -28,6 +28,11 @@ export const token: Kind<string> = text(
   (value) => /^[\w.~+/=-]{16,1024}$/.test(value),
 );
 
+/** An access key or its secret: RocketMQ takes anything. */
+export const credential: Kind<string> = text('1 to 1024 characters without blanks', (value) =>
+  /^\S{1,1024}$/.test(value),
+);
+
 function isOrigin(value: string): boolean {
   return /^https?:\/\/[^*]+$/.test(value) && URL.canParse(value) && new URL(value).origin === value;
 }

@@ -156,8 +156,17 @@ export class ConsumeQueue {
     return dropped;
   }
 
-  /** Takes out the sealed segments whose files are not there; what is behind them is served. */
-  dropMissing(isMissing: (segment: number) => boolean): void {
+  /**
+   * Takes out the sealed segments whose files are not there; what is behind them is served.
+   *
+   * @param isReleased - retention has let it go, and so all before it: one of those may be there still, for its file to be used again
+   */
+  dropMissing(
+    isMissing: (segment: number) => boolean,
+    isReleased: (segment: number) => boolean = () => false,
+  ): void {
+    const last = this.segments.findLast(({ segment }) => isMissing(segment) && isReleased(segment));
+    if (last !== undefined) this.expire(({ segment }) => segment <= last.segment);
     this.expire(({ segment }) => isMissing(segment));
     for (const one of this.segments) if (isMissing(one.segment)) this.keptBytes -= one.bytes;
     this.segments = this.segments.filter(({ segment }) => !isMissing(segment));

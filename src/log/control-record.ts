@@ -1,12 +1,14 @@
 /**
- * The records that are not messages: metadata, settled messages, retries. Many of one duty cycle share one control
- * batch, whose payload begins with checksum and length like a producer's batch. Shard thread and recovery.
+ * The records that are not messages: metadata, settled messages, retries, positions of groups. Many of one duty cycle
+ * share one control batch, whose payload begins with checksum and length like a producer's batch. Shard thread and recovery.
  *
  *   payload:  0 u32 crc   4 u32 bytes   8 records, each aligned to 8
  *   record:   0 u32 bytes with this header   4 u16 type   6 u16 0   8 body
  *   SETTLED:  8 u32 groupId  12 u32 topicId  16 u32 queueId  20 u32 ranges  24 … u64 start, u64 count
  *   RETRY:    8 u32 groupId  12 u32 topicId  16 u32 queueId  20 u32 ranges  24 … u64 start, u32 count, u32 attempt, u64 dueAtMs
+ *   POSITION: 8 u32 positions  12 u32 0  16 … u32 groupId, u32 topicId, u32 queueId, u32 0, u64 offset
  *   METADATA: 8 u32 JSON bytes  12 JSON in UTF-8
+ *   RELEASE, DROP, CHECK: deferred-record.ts
  */
 import { invariant } from '../base/assert.ts';
 import { getU64, setU64 } from '../base/bytes.ts';
@@ -15,10 +17,19 @@ import { SluiceError } from '../base/errors.ts';
 import { alignUp, KIB } from '../base/units.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import { readText } from '../protocol/batch/text-bytes.ts';
+import {
+  DEFERRED_ENTRIES_AT,
+  DEFERRED_ENTRY_BYTES,
+  type DeferredEntry,
+  isDeferredRecord,
+  readDeferredRecord,
+  writeDeferredRecord,
+} from './deferred-record.ts';
 
 export const CONTROL_METADATA = 1;
 export const CONTROL_SETTLED = 2;
 export const CONTROL_RETRY = 3;
+export const CONTROL_POSITION = 6;
 
 const PAYLOAD_HEADER_BYTES = 8;
 const RECORD_HEADER_BYTES = 8;
@@ -26,6 +37,8 @@ const RANGES_AT = 24;
 const METADATA_AT = 12;
 const SETTLED_RANGE_BYTES = 16;
 const RETRY_RANGE_BYTES = 24;
+const POSITIONS_AT = 16;
+const POSITION_BYTES = 24;
 /** The payload of a control batch is closed at this size: small beside a chunk, so that it seldom waits for room. */
 export const CONTROL_BATCH_BYTES_MAX: number = 256 * KIB;
 
@@ -36,6 +49,14 @@ export type RetryRange = OffsetRange & {
   /** Number of the delivery to come. */
   readonly attempt: number;
   readonly dueAtMs: number;
+};
+
+/** Where a group stands on a queue: the offset of the next message that it wants. */
+export type GroupPosition = {
+  readonly groupId: number;
+  readonly topicId: number;
+  readonly queueId: number;
+  readonly offset: number;
 };
 
 const encoder = new TextEncoder();
@@ -121,6 +142,40 @@ export class ControlWriter {
     }
   }
 
+  positions(positions: readonly GroupPosition[]): void {
+    for (let from = 0; from < positions.length; from += this.rangesMax) {
+      const part = positions.slice(from, from + this.rangesMax);
+      const record = this.start(CONTROL_POSITION, POSITIONS_AT + part.length * POSITION_BYTES);
+      this.view.setUint32(record + 8, part.length, true);
+      part.forEach(({ groupId, topicId, queueId, offset }, index) => {
+        const at = record + POSITIONS_AT + index * POSITION_BYTES;
+        this.view.setUint32(at, groupId, true);
+        this.view.setUint32(at + 4, topicId, true);
+        this.view.setUint32(at + 8, queueId, true);
+        setU64(this.view, at + 16, offset);
+      });
+    }
+  }
+
+  /** A record that changes nothing: behind it the log has another end, and a snapshot another position. */
+  mark(): void {
+    const record = this.start(CONTROL_POSITION, POSITIONS_AT);
+    this.view.setUint32(record + 8, 0, true);
+  }
+
+  /** Records about deferred batches (deferred-record.ts), as many as the entries need. */
+  deferred(type: number, entries: readonly DeferredEntry[]): void {
+    const max = Math.floor(
+      (this.payloadBytesMax - PAYLOAD_HEADER_BYTES - DEFERRED_ENTRIES_AT) / DEFERRED_ENTRY_BYTES,
+    );
+    for (let from = 0; from < entries.length; from += max) {
+      const part = entries.slice(from, from + max);
+      const bytes = DEFERRED_ENTRIES_AT + part.length * DEFERRED_ENTRY_BYTES;
+      const at = this.start(type, bytes);
+      writeDeferredRecord(this.view, at, part);
+    }
+  }
+
   /** Completes the payload that was begun first. @shape a view, valid until the next record is added */
   finish(): Uint8Array {
     const { first } = this;
@@ -201,10 +256,13 @@ export type ControlVisitor = {
   metadata(value: unknown): void;
   settled(groupId: number, topicId: number, queueId: number, range: OffsetRange): void;
   retry(groupId: number, topicId: number, queueId: number, range: RetryRange): void;
+  position(position: GroupPosition): void;
+  /** An entry of a RELEASE, DROP or CHECK record. */
+  deferred(type: number, entry: DeferredEntry): void;
 };
 
 /**
- * Walks a control payload whose checksum was verified; stops at what it does not understand.
+ * Walks a control payload whose checksum was verified; passes over types that it does not know, stops at what does not fit.
  *
  * @throws RECORD_CORRUPT when a record of metadata is not JSON: then what wrote it was wrong, and to pass it over would
  * lose topics or groups
@@ -227,7 +285,14 @@ export function readControl(
       if (jsonBytes > length - METADATA_AT) return;
       const jsonAt = record + METADATA_AT;
       visitor.metadata(parseMetadata(readText(bytes, jsonAt, jsonAt + jsonBytes)));
-    } else if (!readRanges(view, record, length, type, visitor)) return;
+    } else if (type === CONTROL_POSITION) {
+      if (!readPositions(view, record, length, visitor)) return;
+    } else if (isDeferredRecord(type)) {
+      if (!readDeferredRecord(view, record, length, (entry) => visitor.deferred(type, entry)))
+        return;
+    } else if (type === CONTROL_SETTLED || type === CONTROL_RETRY) {
+      if (!readRanges(view, record, length, type, visitor)) return;
+    }
     record += length;
   }
 }
@@ -242,7 +307,29 @@ function parseMetadata(json: string): unknown {
   }
 }
 
-/** @returns false when this is no record of ranges, or they do not fit it */
+/** @returns false when the positions do not fit the record */
+function readPositions(
+  view: DataView,
+  record: number,
+  length: number,
+  visitor: ControlVisitor,
+): boolean {
+  if (length < POSITIONS_AT) return false;
+  const count = view.getUint32(record + 8, true);
+  if (count * POSITION_BYTES > length - POSITIONS_AT) return false;
+  for (let index = 0; index < count; index += 1) {
+    const at = record + POSITIONS_AT + index * POSITION_BYTES;
+    visitor.position({
+      groupId: view.getUint32(at, true),
+      topicId: view.getUint32(at + 4, true),
+      queueId: view.getUint32(at + 8, true),
+      offset: getU64(view, at + 16),
+    });
+  }
+  return true;
+}
+
+/** @returns false when the ranges do not fit the record */
 function readRanges(
   view: DataView,
   record: number,
@@ -251,7 +338,6 @@ function readRanges(
   visitor: ControlVisitor,
 ): boolean {
   const rangeBytes = type === CONTROL_SETTLED ? SETTLED_RANGE_BYTES : RETRY_RANGE_BYTES;
-  if (type !== CONTROL_SETTLED && type !== CONTROL_RETRY) return false;
   if (length < RANGES_AT || view.getUint32(record + 20, true) * rangeBytes > length - RANGES_AT)
     return false;
   const groupId = view.getUint32(record + 8, true);

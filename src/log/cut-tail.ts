@@ -131,8 +131,14 @@ function emptyLog(storage: Storage): void {
 /** Can the log be opened when it ends at the cut? */
 function isReadable(storage: Storage, { position, segmentBytes }: LogCut): boolean {
   const names = storage.list();
-  if (!names.includes(segmentName(Math.floor(position / segmentBytes)))) return false;
-  if (names.includes(segmentName(0))) return true;
+  const last = Math.floor(position / segmentBytes);
+  const present = new Set(names);
+  if (!present.has(segmentName(last))) return false;
+  // The first alone says nothing: a segment that was let go is there until its file is used again.
+  const isWhole = Array.from({ length: last }, (_, segment) => segmentName(segment)).every((name) =>
+    present.has(name),
+  );
+  if (isWhole) return true;
   return names.some(
     (name) => (positionOfSnapshotName(name) ?? Number.POSITIVE_INFINITY) <= position,
   );

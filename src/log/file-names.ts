@@ -16,6 +16,8 @@ export const FOLLOWING_NAME = 'following';
 export const CUTTING_NAME = 'cutting';
 /** Is there while the log is being replaced by files of the master: found at a start, everything is thrown away. */
 export const REPLACING_NAME = 'replacing';
+/** What consumers have settled with this slave and its master's log does not say yet. */
+export const SETTLED_NAME = 'settled.journal';
 /** Of files that are being made; left behind by a process that died. */
 export const TEMPORARY_SUFFIX = '.tmp';
 

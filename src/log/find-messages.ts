@@ -9,18 +9,22 @@ import * as layout from '../protocol/batch/batch-layout.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
 import { segmentName } from './file-names.ts';
 import { IndexReader } from './index-file.ts';
+import { hasKey } from './record-keys.ts';
 import type { FoundMessage, SideJob } from './side-job.ts';
 import type { Storage } from './storage.ts';
-import { isStoredHeader } from './stored-header.ts';
-import { readStoredBatch, walkSegment } from './stored-read.ts';
+import { isStoredHeader, isStoredPayload } from './stored-header.ts';
+import { readStoredBatch, walkHeaders } from './stored-read.ts';
 
 type JobOf<Kind extends SideJob['kind']> = Extract<SideJob, { kind: Kind }>;
 
-/** Messages with a key, the newest first. */
+const encoder = new TextEncoder();
+
+/** Messages with a key, or a word of one, or the id that their client gave them; the newest first. */
 export function findKey(storage: Storage, job: JobOf<'find-key'>): FoundMessage[] {
   const found: FoundMessage[] = [];
   for (const segment of job.open) found.push(...findKeyByWalk(storage, job, segment));
   const hash = fnv1a(job.key);
+  const key = encoder.encode(job.key);
   for (const segment of job.sealed) {
     if (found.length >= job.max) break;
     // Retention may have been faster.
@@ -34,7 +38,7 @@ export function findKey(storage: Storage, job: JobOf<'find-key'>): FoundMessage[
       const here: FoundMessage[] = [];
       const bytes = readWhole(storage, position, job.segmentBytes);
       if (bytes !== undefined)
-        collectKey(bytes, new DataView(bytes.buffer), 0, job.topicId, job.key, here);
+        collectKey(bytes, new DataView(bytes.buffer), 0, job.topicId, key, here);
       found.push(...here.reverse());
     }
   }
@@ -50,19 +54,39 @@ function findKeyPositions(
 ): number[] | undefined {
   const reader = IndexReader.open(storage, segment);
   try {
-    return reader?.verify() === true ? reader.findKey(topicId, hash) : undefined;
+    return reader?.findKey(topicId, hash);
   } finally {
     reader?.close();
   }
 }
 
-/** The same from the segment itself, the newest first. */
+/**
+ * The same from the segment itself, the newest first. A batch that has the key has its bytes somewhere: they are looked for
+ * first, by what Node does fastest, and only batches around them are checked and read.
+ */
 function findKeyByWalk(storage: Storage, job: JobOf<'find-key'>, segment: number): FoundMessage[] {
   const found: FoundMessage[] = [];
-  walkSegment(storage, { ...job, segment }, (bytes, view, at, position) => {
-    if (position < job.committed) collectKey(bytes, view, at, job.topicId, job.key, found);
+  const key = encoder.encode(job.key);
+  const endAt = job.committed - segment * job.segmentBytes;
+  let windowAt = -1;
+  let text: Buffer = Buffer.alloc(0);
+  let hit = -1;
+  walkHeaders(storage, { ...job, segment }, endAt, (bytes, view, at, position) => {
+    if (position - at !== windowAt) {
+      windowAt = position - at;
+      text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+      hit = indexFrom(text, key, at);
+    } else if (hit < at) hit = indexFrom(text, key, at);
+    if (hit >= at + view.getUint32(at + layout.STORED_BYTES, true)) return;
+    if (isStoredPayload(bytes, view, at)) collectKey(bytes, view, at, job.topicId, key, found);
   });
   return found.reverse();
+}
+
+/** Where `key` is next; Infinity when it is not there any more. */
+function indexFrom(text: Buffer, key: Uint8Array, from: number): number {
+  const index = text.indexOf(key, from);
+  return index < 0 ? Number.POSITIVE_INFINITY : index;
 }
 
 /** The batch that covers `value`, if its distance from the batch's start is the index of a record. */
@@ -70,17 +94,21 @@ export function locate(storage: Storage, job: JobOf<'locate'>): FoundMessage[] {
   const segment = Math.floor(job.value / job.segmentBytes);
   if (!storage.exists(segmentName(segment))) return [];
   const found: FoundMessage[] = [];
-  walkSegment(storage, { ...job, segment }, (_bytes, view, at, position) => {
+  const endAt = job.value - segment * job.segmentBytes + 1;
+  walkHeaders(storage, { ...job, segment }, endAt, (bytes, view, at, position) => {
     const index = job.value - position;
     const batchBytes = view.getUint32(at + layout.STORED_BYTES, true);
     if (index < 0 || index >= batchBytes) return;
-    if (view.getUint16(at + layout.STORED_KIND, true) !== layout.KIND_DATA) return;
+    const kind = view.getUint16(at + layout.STORED_KIND, true);
+    if (kind !== layout.KIND_DATA && kind !== layout.KIND_DEFERRED) return;
+    if (!isStoredPayload(bytes, view, at)) return;
+    const isDeferred = kind === layout.KIND_DEFERRED;
     const count = view.getUint32(at + layout.STORED_HEADER_BYTES + layout.BATCH_RECORD_COUNT, true);
     if (index >= count) return;
     const topicId = view.getUint32(at + layout.STORED_TOPIC_ID, true);
     const queueId = view.getUint16(at + layout.STORED_QUEUE_ID, true);
     const baseOffset = getU64(view, at + layout.STORED_BASE_OFFSET);
-    found.push({ topicId, queueId, baseOffset, position, batchBytes, index });
+    found.push({ topicId, queueId, baseOffset, position, batchBytes, index, isDeferred });
   });
   return found;
 }
@@ -114,14 +142,14 @@ function collectKey(
   view: DataView,
   at: number,
   topicId: number,
-  key: string,
+  key: Uint8Array,
   found: FoundMessage[],
 ): void {
   if (view.getUint16(at + layout.STORED_KIND, true) !== layout.KIND_DATA) return;
   if (view.getUint32(at + layout.STORED_TOPIC_ID, true) !== topicId) return;
   const reader = new BatchReader().open(bytes, view, at + layout.STORED_HEADER_BYTES);
   while (reader.next()) {
-    if (reader.keyBytes === 0 || reader.key !== key) continue;
+    if (!hasKey(bytes, view, reader.recordStart, key)) continue;
     found.push({
       topicId,
       queueId: view.getUint16(at + layout.STORED_QUEUE_ID, true),
@@ -129,6 +157,7 @@ function collectKey(
       position: getU64(view, at + layout.STORED_POSITION),
       batchBytes: view.getUint32(at + layout.STORED_BYTES, true),
       index: reader.index,
+      isDeferred: false,
     });
   }
 }

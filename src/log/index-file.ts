@@ -3,18 +3,21 @@
  * from nothing but the segment's file, so that it can be rebuilt whenever it is missing or damaged.
  *
  *   0 u32 magic   4 u32 crc of 8..end of the queues   8 u32 segment   12 u32 queueCount   16 u32 entryCount   20 u32 keyCount
- *   24 u32 crc of entries and keys   28 u32 0
+ *   24 u32 crc of entries and keys   28 u32 number of key pages; 0: no page table (a file of an earlier version)
  *   32 queues, by topicId and queueId, 16 bytes: u32 topicId, u32 queueId, u32 first entry, u32 entries
  *      entries, 7 float64 each (entry-table.ts)
  *      keys, by hash, 16 bytes: u32 hash, u32 topicId, u64 position of the batch
+ *      page table: u32 crc of what follows, u32 0, then 8 bytes for each 512 keys: u32 crc of the page, u32 hash of its first key
+ *
+ * A look-up by key reads the page table and the page or two that may hold its hash, each checked by itself, and not the rest.
  */
 import { getU64, setU64 } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32-native.ts';
-import { fnv1aBytes } from '../base/fnv1a.ts';
 import { recordsStart } from '../protocol/batch/batch-check.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import { ENTRY_NUMBERS } from './entry-table.ts';
 import { indexName, TEMPORARY_SUFFIX } from './file-names.ts';
+import { visitKeyHashes } from './record-keys.ts';
 import { writeWholeFile } from './snapshot.ts';
 import type { Storage, StorageFile } from './storage.ts';
 
@@ -23,6 +26,10 @@ const HEADER_BYTES = 32;
 const QUEUE_BYTES = 16;
 const ENTRY_BYTES: number = ENTRY_NUMBERS * 8;
 const KEY_BYTES = 16;
+/** Keys of one page: 8 KiB. */
+const KEYS_PER_PAGE = 512;
+const PAGE_TABLE_HEAD_BYTES = 8;
+const PAGE_ENTRY_BYTES = 8;
 
 /** Collects what a segment's batches say while somebody walks them; then writes the index. */
 export class IndexBuilder {
@@ -81,15 +88,13 @@ export class IndexBuilder {
     const count = view.getUint32(batchAt + layout.BATCH_RECORD_COUNT, true);
     let record = recordsStart(view, batchAt);
     let lastHash = -1;
+    const add = (hash: number): void => {
+      // Look-up reads the whole batch: one entry for a run of the same key is enough.
+      if (hash !== lastHash) this.keys.push({ hash, topicId, position });
+      lastHash = hash;
+    };
     for (let index = 0; index < count; index += 1) {
-      const keyBytes = view.getUint16(record + layout.RECORD_KEY_BYTES, true);
-      if (keyBytes > 0) {
-        const keyAt = record + layout.RECORD_HEADER_BYTES;
-        const hash = fnv1aBytes(bytes, keyAt, keyAt + keyBytes);
-        // Look-up reads the whole batch: one entry for a run of the same key is enough.
-        if (hash !== lastHash) this.keys.push({ hash, topicId, position });
-        lastHash = hash;
-      }
+      visitKeyHashes(bytes, view, record, add);
       record += view.getUint32(record + layout.RECORD_BYTES, true);
     }
   }
@@ -102,7 +107,9 @@ export class IndexBuilder {
     const entryCount = queues.reduce((sum, queue) => sum + queue.numbers.length / ENTRY_NUMBERS, 0);
     const entriesAt = HEADER_BYTES + queues.length * QUEUE_BYTES;
     const keysAt = entriesAt + entryCount * ENTRY_BYTES;
-    const bytes = new Uint8Array(keysAt + this.keys.length * KEY_BYTES);
+    const keysEnd = keysAt + this.keys.length * KEY_BYTES;
+    const pages = Math.ceil(this.keys.length / KEYS_PER_PAGE);
+    const bytes = new Uint8Array(keysEnd + pageTableBytes(pages));
     const view = new DataView(bytes.buffer);
     let entry = 0;
     queues.forEach((queue, index) => {
@@ -127,7 +134,16 @@ export class IndexBuilder {
     view.setUint32(12, queues.length, true);
     view.setUint32(16, entryCount, true);
     view.setUint32(20, this.keys.length, true);
-    view.setUint32(24, crc32(bytes, entriesAt, bytes.length), true);
+    view.setUint32(24, crc32(bytes, entriesAt, keysEnd), true);
+    view.setUint32(28, pages, true);
+    for (let page = 0; page < pages; page += 1) {
+      const start = keysAt + page * KEYS_PER_PAGE * KEY_BYTES;
+      const end = Math.min(start + KEYS_PER_PAGE * KEY_BYTES, keysEnd);
+      const at = keysEnd + PAGE_TABLE_HEAD_BYTES + page * PAGE_ENTRY_BYTES;
+      view.setUint32(at, crc32(bytes, start, end), true);
+      view.setUint32(at + 4, view.getUint32(start, true), true);
+    }
+    if (pages > 0) view.setUint32(keysEnd, crc32(bytes, keysEnd + 4, bytes.length), true);
     view.setUint32(4, crc32(bytes, 8, entriesAt), true);
     return bytes;
   }
@@ -157,12 +173,15 @@ export class IndexReader {
       const total =
         entriesAt +
         firstView.getUint32(16, true) * ENTRY_BYTES +
-        firstView.getUint32(20, true) * KEY_BYTES;
+        firstView.getUint32(20, true) * KEY_BYTES +
+        pageTableBytes(firstView.getUint32(28, true));
       if (total === file.size() && firstView.getUint32(8, true) === segment) {
         const head = new Uint8Array(entriesAt);
         file.read(head, 0);
         const view = new DataView(head.buffer);
-        if (view.getUint32(4, true) === crc32(head, 8, entriesAt))
+        const pages = view.getUint32(28, true);
+        const isPaged = pages === Math.ceil(view.getUint32(20, true) / KEYS_PER_PAGE);
+        if (view.getUint32(4, true) === crc32(head, 8, entriesAt) && (pages === 0 || isPaged))
           return new IndexReader(file, view, entriesAt);
       }
     }
@@ -172,9 +191,10 @@ export class IndexReader {
 
   /** Are entries and keys undamaged? Reads them all. */
   verify(): boolean {
-    const bytes = new Uint8Array(this.file.size() - this.entriesAt);
+    const bytes = new Uint8Array(this.keysEnd - this.entriesAt);
     this.file.read(bytes, this.entriesAt);
-    return crc32(bytes, 0, bytes.length) === this.head.getUint32(24, true);
+    if (crc32(bytes, 0, bytes.length) !== this.head.getUint32(24, true)) return false;
+    return this.pageCount === 0 || this.pageTable() !== undefined;
   }
 
   /** Up to `max` entries of a queue, beginning with the one that holds `offset` or follows it. */
@@ -201,29 +221,65 @@ export class IndexReader {
     return new Float64Array(0);
   }
 
-  /** Positions of the batches of a topic that may hold this key, newest first. */
-  findKey(topicId: number, hash: number): number[] {
-    const keyCount = this.head.getUint32(20, true);
-    const keysAt = this.entriesAt + this.head.getUint32(16, true) * ENTRY_BYTES;
-    const bytes = new Uint8Array(keyCount * KEY_BYTES);
-    this.file.read(bytes, keysAt);
-    const view = new DataView(bytes.buffer);
+  /** Positions of the batches of a topic that may hold this key, newest first; undefined when what had to be read is damaged. */
+  findKey(topicId: number, hash: number): number[] | undefined {
+    const view = this.keysAround(hash);
+    return view === undefined ? undefined : positionsIn(view, topicId, hash);
+  }
+
+  /** The pages that may hold a hash, side by side; all keys of a file without a page table. */
+  private keysAround(hash: number): DataView | undefined {
+    if (this.pageCount === 0)
+      return this.verify() ? this.keys(0, this.head.getUint32(20, true)) : undefined;
+    const table = this.pageTable();
+    if (table === undefined) return undefined;
+    const entryAt = (page: number): number => PAGE_TABLE_HEAD_BYTES + page * PAGE_ENTRY_BYTES;
     let low = 0;
-    let high = keyCount;
+    let high = this.pageCount;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (view.getUint32(middle * KEY_BYTES, true) < hash) low = middle + 1;
+      if (table.getUint32(entryAt(middle) + 4, true) < hash) low = middle + 1;
       else high = middle;
     }
-    const positions: number[] = [];
-    for (
-      let at = low * KEY_BYTES;
-      at < bytes.length && view.getUint32(at, true) === hash;
-      at += KEY_BYTES
-    ) {
-      if (view.getUint32(at + 4, true) === topicId) positions.push(getU64(view, at + 8));
+    // The page before the first that begins with it, or above, may end with it.
+    const first = Math.max(0, low - 1);
+    let end = low;
+    while (end < this.pageCount && table.getUint32(entryAt(end) + 4, true) === hash) end += 1;
+    const count = Math.min(end * KEYS_PER_PAGE, this.head.getUint32(20, true));
+    const view = this.keys(first * KEYS_PER_PAGE, Math.max(first * KEYS_PER_PAGE, count));
+    const bytes = new Uint8Array(view.buffer);
+    for (let page = first; page < end; page += 1) {
+      const start = (page - first) * KEYS_PER_PAGE * KEY_BYTES;
+      const pageEnd = Math.min(start + KEYS_PER_PAGE * KEY_BYTES, bytes.length);
+      if (crc32(bytes, start, pageEnd) !== table.getUint32(entryAt(page), true)) return undefined;
     }
-    return positions.reverse();
+    return view;
+  }
+
+  private get pageCount(): number {
+    return this.head.getUint32(28, true);
+  }
+
+  private get keysAt(): number {
+    return this.entriesAt + this.head.getUint32(16, true) * ENTRY_BYTES;
+  }
+
+  private get keysEnd(): number {
+    return this.keysAt + this.head.getUint32(20, true) * KEY_BYTES;
+  }
+
+  private keys(first: number, end: number): DataView {
+    const bytes = new Uint8Array((end - first) * KEY_BYTES);
+    this.file.read(bytes, this.keysAt + first * KEY_BYTES);
+    return new DataView(bytes.buffer);
+  }
+
+  /** Undefined when it is damaged. */
+  private pageTable(): DataView | undefined {
+    const bytes = new Uint8Array(pageTableBytes(this.pageCount));
+    this.file.read(bytes, this.keysEnd);
+    const view = new DataView(bytes.buffer);
+    return view.getUint32(0, true) === crc32(bytes, 4, bytes.length) ? view : undefined;
   }
 
   close(): void {
@@ -235,4 +291,28 @@ export class IndexReader {
     this.file.read(bytes, this.entriesAt + first * ENTRY_BYTES);
     return new Float64Array(bytes.buffer);
   }
+}
+
+function pageTableBytes(pages: number): number {
+  return pages === 0 ? 0 : PAGE_TABLE_HEAD_BYTES + pages * PAGE_ENTRY_BYTES;
+}
+
+/** Positions of the batches of a topic that may hold a key with this hash, the newest first, out of keys in order. */
+function positionsIn(view: DataView, topicId: number, hash: number): number[] {
+  let low = 0;
+  let high = view.byteLength / KEY_BYTES;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (view.getUint32(middle * KEY_BYTES, true) < hash) low = middle + 1;
+    else high = middle;
+  }
+  const positions: number[] = [];
+  for (
+    let at = low * KEY_BYTES;
+    at < view.byteLength && view.getUint32(at, true) === hash;
+    at += KEY_BYTES
+  ) {
+    if (view.getUint32(at + 4, true) === topicId) positions.push(getU64(view, at + 8));
+  }
+  return positions.reverse();
 }

@@ -7,7 +7,18 @@ import { getU64 } from '../base/bytes.ts';
 import { MIB } from '../base/units.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
-import { type OffsetRange, type RetryRange, readControl } from './control-record.ts';
+import {
+  type GroupPosition,
+  type OffsetRange,
+  type RetryRange,
+  readControl,
+} from './control-record.ts';
+import {
+  CONTROL_CHECK,
+  CONTROL_DROP,
+  CONTROL_RELEASE,
+  type DeferredEntry,
+} from './deferred-record.ts';
 import { segmentName, segmentOfName } from './file-names.ts';
 import type { RotRange } from './recovery.ts';
 import type { Storage, StorageFile } from './storage.ts';
@@ -27,19 +38,26 @@ export type InspectedRecord =
       readonly groupId: number;
       readonly topicId: number;
       readonly queueId: number;
-    } & RetryRange);
+    } & RetryRange)
+  | ({ readonly type: 'position' } & GroupPosition)
+  | ({ readonly type: 'release' | 'drop' | 'check' } & DeferredEntry);
 
 /** A stored batch whose header is right. */
 export type InspectedBatch = {
   readonly position: number;
   readonly bytes: number;
-  readonly kind: 'data' | 'control' | 'padding';
+  readonly kind: 'data' | 'control' | 'padding' | 'deferred';
   /** Does its payload match the checksum? What stands in the payload is only told when it does. */
   readonly isIntact: boolean;
   readonly epoch: number;
   readonly topicId: number;
   readonly queueId: number;
+  /** Of a deferred batch: its due time. */
   readonly baseOffset: number;
+  /** A deferred batch: of a transaction, written again elsewhere; data: the copy of a deferred batch. */
+  readonly isHalf: boolean;
+  readonly isMoved: boolean;
+  readonly isReleased: boolean;
   readonly storedAtMs: number;
   /** Flushed position that its writer knew. */
   readonly flushed: number;
@@ -92,17 +110,24 @@ const KIND_NAMES: Readonly<Record<number, InspectedBatch['kind']>> = {
   [layout.KIND_DATA]: 'data',
   [layout.KIND_CONTROL]: 'control',
   [layout.KIND_PADDING]: 'padding',
+  [layout.KIND_DEFERRED]: 'deferred',
 };
 
-const WINDOW_BYTES: number = 8 * MIB;
+const DEFERRED_NAMES: Readonly<Record<number, 'release' | 'drop' | 'check'>> = {
+  [CONTROL_RELEASE]: 'release',
+  [CONTROL_DROP]: 'drop',
+  [CONTROL_CHECK]: 'check',
+};
+
+const WINDOW_BYTES_MAX: number = 8 * MIB;
 const STEP_BYTES = 8;
 
-if (WINDOW_BYTES < STORED_BYTES_MAX) throw new Error('log-inspect: a window holds a batch');
+if (WINDOW_BYTES_MAX < STORED_BYTES_MAX) throw new Error('log-inspect: a window holds a batch');
 
 /** A part of one segment's file in memory, moved along. */
 class SegmentWindow {
-  readonly bytes: Uint8Array = new Uint8Array(WINDOW_BYTES);
-  readonly view: DataView = new DataView(this.bytes.buffer);
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
   private readonly segmentBytes: number;
   private file: StorageFile | undefined;
   private segmentStart = 0;
@@ -111,6 +136,8 @@ class SegmentWindow {
 
   constructor(segmentBytes: number) {
     this.segmentBytes = segmentBytes;
+    this.bytes = new Uint8Array(Math.min(WINDOW_BYTES_MAX, segmentBytes));
+    this.view = new DataView(this.bytes.buffer);
   }
 
   /** @returns false when the file is not there (any more) */
@@ -133,7 +160,7 @@ class SegmentWindow {
     const segmentEnd = this.segmentStart + this.segmentBytes;
     const wanted = Math.min(position + bytes, segmentEnd);
     if (position < this.start || wanted > this.end) {
-      const length = Math.min(WINDOW_BYTES, segmentEnd - position);
+      const length = Math.min(this.bytes.length, segmentEnd - position);
       const target = this.bytes.subarray(0, length);
       const read = this.file?.read(target, position - this.segmentStart) ?? 0;
       target.fill(0, read);
@@ -280,7 +307,7 @@ export class LogWalk {
     while (position < to) {
       const at = this.window.load(position, STEP_BYTES);
       // As far as this window goes, without asking it for every word.
-      const stop = Math.min(to, position + WINDOW_BYTES - at);
+      const stop = Math.min(to, position + this.window.bytes.length - at);
       for (let place = at; position < stop; position += STEP_BYTES, place += STEP_BYTES) {
         if (this.window.view.getUint32(place, true) !== layout.BATCH_MAGIC) continue;
         const chunkLeft = this.chunkBytes - (position % this.chunkBytes);
@@ -305,7 +332,7 @@ export class LogWalk {
     const length = view.getUint32(at + layout.STORED_BYTES, true);
     if (kind !== layout.KIND_PADDING) at = this.window.load(position, length);
     const isIntact = isStoredPayload(bytes, view, at);
-    const isData = isIntact && kind === layout.KIND_DATA;
+    const isData = isIntact && (kind === layout.KIND_DATA || kind === layout.KIND_DEFERRED);
     const batch = isData
       ? this.reader.open(bytes, view, at + layout.STORED_HEADER_BYTES)
       : undefined;
@@ -319,6 +346,7 @@ export class LogWalk {
       topicId: view.getUint32(at + layout.STORED_TOPIC_ID, true),
       queueId: view.getUint16(at + layout.STORED_QUEUE_ID, true),
       baseOffset: getU64(view, at + layout.STORED_BASE_OFFSET),
+      ...flagsOf(kind, view.getUint16(at + layout.STORED_FLAGS, true)),
       storedAtMs: getU64(view, at + layout.STORED_AT_MS),
       flushed: getU64(view, at + layout.STORED_FLUSHED),
       recordCount: batch?.recordCount ?? 0,
@@ -334,6 +362,18 @@ export class LogWalk {
   }
 }
 
+function flagsOf(
+  kind: number,
+  flags: number,
+): Pick<InspectedBatch, 'isHalf' | 'isMoved' | 'isReleased'> {
+  const isDeferred = kind === layout.KIND_DEFERRED;
+  return {
+    isHalf: isDeferred && (flags & layout.DEFERRED_FLAG_HALF) !== 0,
+    isMoved: isDeferred && (flags & layout.DEFERRED_FLAG_MOVED) !== 0,
+    isReleased: kind === layout.KIND_DATA && (flags & layout.STORED_FLAG_RELEASED) !== 0,
+  };
+}
+
 /** The records of a control batch, as far as they can be read. */
 function controlRecords(bytes: Uint8Array, view: DataView, at: number): InspectedRecord[] {
   const records: InspectedRecord[] = [];
@@ -344,6 +384,11 @@ function controlRecords(bytes: Uint8Array, view: DataView, at: number): Inspecte
         records.push({ type: 'settled', groupId, topicId, queueId, ...range }),
       retry: (groupId, topicId, queueId, range) =>
         records.push({ type: 'retry', groupId, topicId, queueId, ...range }),
+      position: (position) => records.push({ type: 'position', ...position }),
+      deferred: (type, entry) => {
+        const name = DEFERRED_NAMES[type];
+        if (name !== undefined) records.push({ type: name, ...entry });
+      },
     });
   } catch {
     // The checksum is right, so this version wrote something that it cannot read, or another one did: show the rest.

@@ -7,7 +7,7 @@ import { ERROR_CODES, type ErrorCode, errorCodeOf } from '../base/error-codes.ts
 import { CELL_BYTES, PositionCell } from '../memory/position-cell.ts';
 
 /** Bytes of shared memory for one LogMemory. */
-export const LOG_MEMORY_BYTES: number = 11 * CELL_BYTES;
+export const LOG_MEMORY_BYTES: number = 12 * CELL_BYTES;
 
 /** The gate of a replicated shard before the replication thread has said anything: nothing is appended. */
 export const GATE_UNDECIDED = 0;
@@ -18,10 +18,13 @@ export const GATE_NO_SLAVE: number = ERROR_CODES.SLAVE_NOT_AVAILABLE.number;
 /** Another broker reigns: nothing is ever appended again in this life. */
 export const GATE_FENCED: number = ERROR_CODES.NOT_MASTER.number;
 
+/** On a slave: it has no master, and serves its groups. Without it GATE_UNDECIDED: it follows, or does not know yet. */
+export const GATE_ALONE = -2;
+
 export class LogMemory {
   /** Written by the shard: batches below are complete in the tail window. */
   readonly appended: PositionCell;
-  /** Written by the flusher: bytes below are with the operating system. */
+  /** Written by whoever has the turn of writing: bytes below are with the operating system. */
   readonly written: PositionCell;
   /** Written by the flusher: bytes below are on the disk. */
   readonly flushed: PositionCell;
@@ -36,6 +39,7 @@ export class LogMemory {
   private readonly fault: Int32Array;
   private readonly opened: Int32Array;
   private readonly stop: Int32Array;
+  private readonly writing: Int32Array;
 
   constructor(memory: SharedArrayBuffer, byteOffset: number) {
     this.appended = new PositionCell(memory, byteOffset);
@@ -49,20 +53,31 @@ export class LogMemory {
     this.hotStart = new PositionCell(memory, byteOffset + 8 * CELL_BYTES);
     this.gateWord = new Int32Array(memory, byteOffset + 9 * CELL_BYTES, 1);
     this.leads = new Int32Array(memory, byteOffset + 10 * CELL_BYTES, 1);
+    this.writing = new Int32Array(memory, byteOffset + 11 * CELL_BYTES, 1);
   }
 
-  /** Flusher only: it has stopped for good. */
+  /** Flusher, or shard under ASYNC_FLUSH: takes the turn of writing to segment files. @returns false when the other has it */
+  claimWriting(): boolean {
+    return Atomics.compareExchange(this.writing, 0, 0, 1) === 0;
+  }
+
+  /** Whoever has the turn: gives it back. */
+  releaseWriting(): void {
+    Atomics.store(this.writing, 0, 0);
+  }
+
+  /** Whoever had the turn when the disk refused: nothing is written any more. */
   reportFault(code: ErrorCode): void {
     Atomics.store(this.fault, 0, ERROR_CODES[code].number);
   }
 
-  /** Why the flusher stopped; undefined while it runs. */
+  /** Why nothing is written any more; undefined while all is well. */
   faultCode(): ErrorCode | undefined {
     const number = Atomics.load(this.fault, 0);
     return number === 0 ? undefined : errorCodeOf(number);
   }
 
-  /** Replication only: may a replicated master take sends? One of the GATE_ values. */
+  /** Replication only: may a replicated master take sends, is a slave alone? One of the GATE_ values. */
   setGate(gate: number): void {
     Atomics.store(this.gateWord, 0, gate);
   }

@@ -1,6 +1,6 @@
 /**
- * `Storage` without a disk, for brokers that are started with `memory: true`: files are lists of chunks, allocated on
- * first write, bounded by a capacity. Belongs to one thread; never blocks; nothing survives the process.
+ * `Storage` without a disk, for brokers that are started with `memory: true`: files are lists of chunks, charged on the first
+ * write and allocated on the first one that is not zeros, bounded by a capacity. Belongs to one thread; never blocks; nothing survives the process.
  */
 import { checkArgument, invariant } from '../base/assert.ts';
 import { KIB } from '../base/units.ts';
@@ -9,6 +9,8 @@ import { checkStorageName, storageFullError, storageIoError } from './storage-ru
 
 /** Bytes by which a file grows: small enough for a checkpoint file, large enough that a segment is few chunks. */
 const CHUNK_BYTES: number = 64 * KIB;
+/** Stands for every chunk of zeros: a segment is made of them before it is used. Never written to. */
+const ZEROS: Uint8Array = new Uint8Array(CHUNK_BYTES);
 
 /** Content of one file: outlives its name as long as a handle is open. */
 type MemoryContent = {
@@ -18,6 +20,10 @@ type MemoryContent = {
   handleCount: number;
   named: boolean;
 };
+
+function isZeros(bytes: Uint8Array): boolean {
+  return Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0;
+}
 
 class MemoryStorageFile implements StorageFile {
   readonly name: string;
@@ -69,12 +75,14 @@ class MemoryStorageFile implements StorageFile {
     while (done < source.length) {
       const start = (byteOffset + done) % CHUNK_BYTES;
       const length = Math.min(source.length - done, CHUNK_BYTES - start);
-      const chunk = this.storage.chunkFor(
-        this.name,
-        this.content,
-        Math.floor((byteOffset + done) / CHUNK_BYTES),
-      );
-      chunk.set(source.subarray(done, done + length), start);
+      const index = Math.floor((byteOffset + done) / CHUNK_BYTES);
+      const part = source.subarray(done, done + length);
+      let chunk = this.storage.chunkFor(this.name, this.content, index);
+      if (chunk === ZEROS && !isZeros(part)) {
+        chunk = new Uint8Array(CHUNK_BYTES);
+        this.content.chunks[index] = chunk;
+      }
+      if (chunk !== ZEROS) chunk.set(part, start);
       done += length;
       this.content.size = Math.max(this.content.size, byteOffset + done);
     }
@@ -152,7 +160,7 @@ export class MemoryStorage implements Storage {
     return { freeBytes: this.capacityBytes - this.usedBytes, totalBytes: this.capacityBytes };
   }
 
-  /** The chunk at this index, allocated and charged if it is not there yet. @throws STORAGE_FULL */
+  /** The chunk at this index, charged and zeros if it is not there yet. @throws STORAGE_FULL */
   chunkFor(name: string, content: MemoryContent, index: number): Uint8Array {
     const existing = content.chunks[index];
     if (existing !== undefined) return existing;
@@ -160,11 +168,10 @@ export class MemoryStorage implements Storage {
       const { freeBytes } = this.space();
       throw storageFullError('write', `${this.location}/${name}`, this.location, freeBytes);
     }
-    const chunk = new Uint8Array(CHUNK_BYTES);
-    content.chunks[index] = chunk;
+    content.chunks[index] = ZEROS;
     content.chunkCount += 1;
     this.usedBytes += CHUNK_BYTES;
-    return chunk;
+    return ZEROS;
   }
 
   /** Gives the bytes back once neither a name nor a handle leads to them. */

@@ -1,6 +1,6 @@
 /**
  * Finds the end of a log after any kind of stop (research: reliability 2.3, 2.4). Every position below the highest flushed
- * position that a valid batch or the checkpoint names must be valid: if it is not, that is rot, which is reported and kept,
+ * position that a valid header or the checkpoint names must be valid: if it is not, that is rot, which is reported and kept,
  * never truncated. Above it, the log ends at the first hole: what follows is overwritten, so that nothing cut comes back.
  * Blocks: runs before the shard serves.
  */
@@ -149,15 +149,18 @@ class LogScan {
     this.options.visit(this.cursor.bytes, this.cursor.view, at, position);
   }
 
-  /** Bytes of the valid batch at `position`; 0 when there is none. Takes in the flushed position that it names. */
+  /**
+   * Bytes of the valid batch at `position`; 0 when there is none. Takes in the flushed position that its header names, also where
+   * the payload is torn: the header has a checksum of its own, and may be the only one that knows.
+   */
   private validBatch(position: number, chunkLeft: number): number {
     this.cursor.load(position);
     const { bytes, view } = this.cursor;
     const at = position % this.options.segmentBytes;
     if (!isStoredHeader(bytes, view, at, position, chunkLeft)) return 0;
-    if (!isStoredPayload(bytes, view, at)) return 0;
     if (this.options.trustsHeaders !== false)
       this.flushedMax = Math.max(this.flushedMax, getU64(view, at + layout.STORED_FLUSHED));
+    if (!isStoredPayload(bytes, view, at)) return 0;
     return view.getUint32(at + layout.STORED_BYTES, true);
   }
 

@@ -23,7 +23,14 @@ export function markReleased(storage: Storage, segments: readonly number[]): voi
       storage.rename(indexName(segment), releasedName(segment));
     else if (!storage.exists(releasedName(segment))) createMark(storage, segment);
   }
-  storage.syncDirectory();
+  try {
+    storage.syncDirectory();
+  } catch (error) {
+    // Marks that may not be there for good are taken back: without a change of names, the next sync says nothing about them.
+    for (const segment of segments)
+      if (storage.exists(releasedName(segment))) storage.remove(releasedName(segment));
+    throw error;
+  }
 }
 
 /** Removes files of segments that are marked. @throws STORAGE_IO */

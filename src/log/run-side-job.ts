@@ -6,10 +6,17 @@ import { indexName, segmentName, TEMPORARY_SUFFIX } from './file-names.ts';
 import { findKey, locate } from './find-messages.ts';
 import { IndexBuilder, IndexReader } from './index-file.ts';
 import { forgetReleased, markReleased, removeReleased } from './released.ts';
+import { appendSettled, writeSettled } from './settled-file.ts';
 import type { SideJob, SideJobResult } from './side-job.ts';
 import { writeSnapshot } from './snapshot.ts';
 import type { Storage } from './storage.ts';
-import { readStoredBatch, type SegmentShape, walkSegment } from './stored-read.ts';
+import {
+  isStoredBatch,
+  readExtents,
+  readStoredBatch,
+  type SegmentShape,
+  walkSegment,
+} from './stored-read.ts';
 
 /** Entries of one page: some 100 KiB, a few milliseconds of delivering. */
 const PAGE_ENTRIES = 2048;
@@ -48,6 +55,8 @@ function carryOut(storage: Storage, job: SideJob): Omit<SideJobResult, 'job'> {
       return {};
     case 'read-batch':
       return { bytes: readStoredBatch(storage, job.position, job.bytes, job.segmentBytes) };
+    case 'read-batches':
+      return readBatches(storage, job);
     case 'find-key':
       return { found: findKey(storage, job) };
     case 'locate':
@@ -56,6 +65,12 @@ function carryOut(storage: Storage, job: SideJob): Omit<SideJobResult, 'job'> {
       return { damaged: scrub(storage, job) };
     case 'set-following':
       setFollowing(storage, job.follows);
+      return {};
+    case 'write-settled':
+      writeSettled(storage, job.bytes);
+      return {};
+    case 'append-settled':
+      appendSettled(storage, job.byteOffset, job.bytes);
       return {};
     case 'measure-volume':
       return volume(storage);
@@ -144,6 +159,23 @@ function buildIndex(storage: Storage, job: SegmentShape): void {
   const builder = new IndexBuilder();
   walkSegment(storage, job, (bytes, view, at) => builder.add(bytes, view, at));
   builder.write(storage, job.segment);
+}
+
+function readBatches(
+  storage: Storage,
+  { extents, segmentBytes }: JobOf<'read-batches'>,
+): { bytes: Uint8Array; damaged: number[] } {
+  const bytes = new Uint8Array(extents.reduce((sum, extent) => sum + extent.bytes, 0));
+  const failures = readExtents(storage, extents, segmentBytes, bytes);
+  const damaged: number[] = [];
+  let at = 0;
+  for (const [index, extent] of extents.entries()) {
+    const stored = bytes.subarray(at, at + extent.bytes);
+    if (failures[index] !== undefined || !isStoredBatch(stored, extent.position))
+      damaged.push(extent.position);
+    at += extent.bytes;
+  }
+  return { bytes, damaged };
 }
 
 function scrub(storage: Storage, job: SegmentShape): number[] {

@@ -30,6 +30,8 @@ export type AppendFields = {
   readonly baseOffset: number;
   readonly topicId: number;
   readonly queueId: number;
+  /** Default 0. */
+  readonly flags?: number;
 };
 
 export class ShardLog {
@@ -101,6 +103,7 @@ export class ShardLog {
       epoch: options.epoch,
       topicId: 0,
       queueId: 0,
+      flags: 0,
       payloadCrc: 0,
     };
   }
@@ -218,6 +221,7 @@ export class ShardLog {
     header.epoch = this.epoch;
     header.topicId = from.topicId;
     header.queueId = from.queueId;
+    header.flags = from.flags ?? 0;
     writeStoredHeader(this.tail.bytes, this.tail.view, place, header);
   }
 

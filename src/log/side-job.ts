@@ -46,6 +46,12 @@ export type SideJob = { readonly job: number } & (
       readonly segmentBytes: number;
     }
   | {
+      /** Many batches at once; neighbours are read together. */
+      readonly kind: 'read-batches';
+      readonly extents: readonly { readonly position: number; readonly bytes: number }[];
+      readonly segmentBytes: number;
+    }
+  | {
       readonly kind: 'find-key';
       readonly topicId: number;
       readonly key: string;
@@ -72,6 +78,10 @@ export type SideJob = { readonly job: number } & (
       readonly chunkBytes: number;
     }
   | { readonly kind: 'measure-volume' }
+  /** The journal of a slave (settled-file.ts), as a whole. */
+  | { readonly kind: 'write-settled'; readonly bytes: Uint8Array }
+  /** More of it. */
+  | { readonly kind: 'append-settled'; readonly byteOffset: number; readonly bytes: Uint8Array }
   /** Says on the disk whether the log follows a master's (cut-tail.ts). */
   | { readonly kind: 'set-following'; readonly follows: boolean }
 );
@@ -91,6 +101,8 @@ export type FoundMessage = {
   readonly position: number;
   readonly batchBytes: number;
   readonly index: number;
+  /** It is, or was, not to be seen there: its copy is elsewhere. */
+  readonly isDeferred: boolean;
 };
 
 export type SideJobResult = {
@@ -98,11 +110,11 @@ export type SideJobResult = {
   readonly error?: { readonly code: ErrorCode; readonly message: string };
   /** `load-page`: flat entries (entry-table.ts). */
   readonly numbers?: Float64Array;
-  /** `read-batch`: the stored batch, verified. */
+  /** `read-batch`: the stored batch, verified. `read-batches`: one after another; those named in `damaged` are not to be used. */
   readonly bytes?: Uint8Array;
   /** `find-key`, `locate`. */
   readonly found?: readonly FoundMessage[];
-  /** `scrub`: positions of damaged batches. */
+  /** `scrub`, `read-batches`: positions of damaged batches, or of such whose segment is gone. */
   readonly damaged?: readonly number[];
   /** `prepare-segment`, `measure-volume`: share of the volume in use, 0 to 1, and bytes free. */
   readonly usedRatio?: number;

@@ -14,7 +14,8 @@ export const STORED_BYTES_MAX: number = BATCH_BYTES_MAX + layout.STORED_HEADER_B
 export type StoredKind =
   | typeof layout.KIND_DATA
   | typeof layout.KIND_CONTROL
-  | typeof layout.KIND_PADDING;
+  | typeof layout.KIND_PADDING
+  | typeof layout.KIND_DEFERRED;
 
 /** The fields of a header that the broker chooses. */
 export type StoredFields = {
@@ -27,6 +28,7 @@ export type StoredFields = {
   epoch: number;
   topicId: number;
   queueId: number;
+  flags: number;
   payloadCrc: number;
 };
 
@@ -48,7 +50,7 @@ export function writeStoredHeader(
   view.setUint32(at + layout.STORED_EPOCH, fields.epoch, true);
   view.setUint32(at + layout.STORED_TOPIC_ID, fields.topicId, true);
   view.setUint16(at + layout.STORED_QUEUE_ID, fields.queueId, true);
-  view.setUint16(at + layout.STORED_RESERVED, 0, true);
+  view.setUint16(at + layout.STORED_FLAGS, fields.flags, true);
   view.setUint32(at + layout.STORED_PAYLOAD_CRC, fields.payloadCrc, true);
   view.setUint32(
     at + layout.STORED_CRC,
@@ -74,7 +76,7 @@ export function isStoredHeader(
   if (getU64(view, at + layout.STORED_POSITION) !== position) return false;
   if (view.getUint16(at + layout.STORED_VERSION, true) !== layout.BATCH_VERSION) return false;
   const kind = view.getUint16(at + layout.STORED_KIND, true);
-  if (kind < layout.KIND_DATA || kind > layout.KIND_PADDING) return false;
+  if (kind < layout.KIND_DATA || kind > layout.KIND_DEFERRED) return false;
   const length = view.getUint32(at + layout.STORED_BYTES, true);
   if (length < layout.STORED_HEADER_BYTES || length > bytesLeft || length % 8 !== 0) return false;
   if (kind !== layout.KIND_PADDING && length > STORED_BYTES_MAX) return false;

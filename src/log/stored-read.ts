@@ -19,12 +19,45 @@ export type SegmentShape = {
   readonly chunkBytes: number;
 };
 
+/** Told of a batch at `at` of `bytes`, which hold it whole until the visit returns. */
+export type BatchVisit = (bytes: Uint8Array, view: DataView, at: number, position: number) => void;
+
 /** Visits the valid batches of a segment; positions that hold none, between others, go to `damage`. */
 export function walkSegment(
   storage: Storage,
   shape: SegmentShape,
-  visit: (bytes: Uint8Array, view: DataView, at: number, position: number) => void,
+  visit: BatchVisit,
   damage: (position: number) => void = () => {},
+): void {
+  let isDamaged = false;
+  const broken = (position: number): void => {
+    if (!isDamaged) damage(position);
+    isDamaged = true;
+  };
+  const checked: BatchVisit = (bytes, view, at, position) => {
+    if (!isStoredPayload(bytes, view, at)) {
+      broken(position);
+      return;
+    }
+    isDamaged = false;
+    visit(bytes, view, at, position);
+  };
+  walkHeaders(storage, shape, shape.segmentBytes, checked, broken);
+}
+
+/**
+ * Visits whatever has a valid header: the same batches as `walkSegment`, and those whose payload is damaged. What a payload
+ * holds may be believed only after `isStoredPayload`.
+ *
+ * @param endAt - bytes of the segment after which no batch is visited
+ * @param noHeader - told of each position where a header should be and is none
+ */
+export function walkHeaders(
+  storage: Storage,
+  shape: SegmentShape,
+  endAt: number,
+  visit: BatchVisit,
+  noHeader: (position: number) => void = () => {},
 ): void {
   const file = storage.open(segmentName(shape.segment), false);
   try {
@@ -33,9 +66,8 @@ export function walkSegment(
     const start = shape.segment * shape.segmentBytes;
     let windowAt = 0;
     let at = 0;
-    let isDamaged = false;
     bytes.fill(0, file.read(bytes, 0));
-    while (at < shape.segmentBytes) {
+    while (at < Math.min(endAt, shape.segmentBytes)) {
       const chunkLeft = shape.chunkBytes - (at % shape.chunkBytes);
       if (chunkLeft < layout.STORED_HEADER_BYTES) {
         at += chunkLeft;
@@ -46,32 +78,36 @@ export function walkSegment(
         bytes.fill(0, file.read(bytes, at));
       }
       const place = at - windowAt;
-      const hasHeader = isStoredHeader(bytes, view, place, start + at, chunkLeft);
-      if (hasHeader && isStoredPayload(bytes, view, place)) {
+      if (isStoredHeader(bytes, view, place, start + at, chunkLeft)) {
         visit(bytes, view, place, start + at);
-        isDamaged = false;
         at += view.getUint32(place + layout.STORED_BYTES, true);
-        continue;
+      } else {
+        noHeader(start + at);
+        at += 8;
       }
-      if (!isDamaged) damage(start + at);
-      isDamaged = true;
-      at += hasHeader ? view.getUint32(place + layout.STORED_BYTES, true) : 8;
     }
   } finally {
     file.close();
   }
 }
 
-/** Is this the whole stored batch of `position`? @throws RECORD_CORRUPT when header or payload do not match */
-export function checkStoredBatch(bytes: Uint8Array, position: number): void {
+/** Is this the whole stored batch of `position`? */
+export function isStoredBatch(bytes: Uint8Array, position: number): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (isStoredHeader(bytes, view, 0, position, bytes.length) && isStoredPayload(bytes, view, 0))
-    return;
+  return isStoredHeader(bytes, view, 0, position, bytes.length) && isStoredPayload(bytes, view, 0);
+}
+
+/** The same. @throws RECORD_CORRUPT when header or payload do not match */
+export function checkStoredBatch(bytes: Uint8Array, position: number): void {
+  if (isStoredBatch(bytes, position)) return;
   throw new SluiceError(
     'RECORD_CORRUPT',
     `the batch at position ${position} does not match its checksums`,
   );
 }
+
+/** Where a stored batch is. */
+type Extent = { readonly position: number; readonly bytes: number };
 
 /**
  * Reads stored batches into `target`, one after another, unchecked; neighbours in one segment with one call.
@@ -80,7 +116,7 @@ export function checkStoredBatch(bytes: Uint8Array, position: number): void {
  */
 export function readExtents(
   storage: Storage,
-  extents: readonly { readonly position: number; readonly bytes: number }[],
+  extents: readonly Extent[],
   segmentBytes: number,
   target: Uint8Array,
 ): (SluiceError | undefined)[] {
@@ -88,35 +124,46 @@ export function readExtents(
   let file: StorageFile | undefined;
   let fileSegment = -1;
   let at = 0;
-  for (let first = 0; first < extents.length; ) {
-    const { position } = extents[first] as { position: number };
-    const segment = Math.floor(position / segmentBytes);
-    let end = first;
-    let bytes = 0;
-    // A run of batches that follow each other, in order: what a consumer of one queue alone reads.
-    while (
-      end < extents.length &&
-      (extents[end] as { position: number }).position === position + bytes
-    ) {
-      bytes += (extents[end] as { bytes: number }).bytes;
-      end += 1;
+  try {
+    for (let first = 0; first < extents.length; ) {
+      const { position } = extents[first] as Extent;
+      const segment = Math.floor(position / segmentBytes);
+      const { end, bytes } = neighbours(extents, first, (segment + 1) * segmentBytes);
+      if (fileSegment !== segment) {
+        file?.close();
+        file = undefined;
+        fileSegment = segment;
+        const name = segmentName(segment);
+        if (storage.exists(name)) file = storage.open(name, false);
+      }
+      if (file === undefined) {
+        const text = `the segment of position ${position} was removed by retention`;
+        failures.fill(new SluiceError('MESSAGE_NOT_FOUND', text), first, end);
+      } else file.read(target.subarray(at, at + bytes), position % segmentBytes);
+      at += bytes;
+      first = end;
     }
-    if (fileSegment !== segment) {
-      file?.close();
-      fileSegment = segment;
-      file = storage.exists(segmentName(segment))
-        ? storage.open(segmentName(segment), false)
-        : undefined;
-    }
-    if (file === undefined) {
-      const text = `the segment of position ${position} was removed by retention`;
-      failures.fill(new SluiceError('MESSAGE_NOT_FOUND', text), first, end);
-    } else file.read(target.subarray(at, at + bytes), position % segmentBytes);
-    at += bytes;
-    first = end;
+  } finally {
+    file?.close();
   }
-  file?.close();
   return failures;
+}
+
+/** A run of batches that follow each other, in order and in one segment: what a consumer of one queue alone reads. */
+function neighbours(
+  extents: readonly Extent[],
+  first: number,
+  segmentEnd: number,
+): { end: number; bytes: number } {
+  let end = first;
+  let next = (extents[first] as Extent).position;
+  while (end < extents.length && next < segmentEnd) {
+    const { position, bytes } = extents[end] as Extent;
+    if (position !== next) break;
+    next += bytes;
+    end += 1;
+  }
+  return { end, bytes: next - (extents[first] as Extent).position };
 }
 
 /**

@@ -97,6 +97,7 @@ function registrationIn(core: NameServerCore, request: NameServerRequest): Regis
     zoneName: fields.optionalText('__ZONE_NAME', REGISTERED_NAME_MAX),
     further: furtherIn(fields),
     connectionId,
+    startedAtMs: body.value.topicTable.dataVersion.timestamp,
     ...body.value,
   };
 }
@@ -120,6 +121,7 @@ export function registerBroker(core: NameServerCore, request: NameServerRequest)
     return refusalOf(core, registration, outcome);
   }
   core.counters.registrations += 1;
+  core.refused.registered(registration);
   if (isNew) {
     const topicCount = registration.topicTable.topics.length;
     log.info('broker-registered', { ...facts, topicCount });
@@ -145,9 +147,10 @@ function registeredAnswer(core: NameServerCore, registration: Registration): Nam
 
 function refusalOf(
   core: NameServerCore,
-  { brokerName, epoch }: Registration,
+  registration: Registration,
   outcome: Exclude<RegisterOutcome, 'registered'>,
 ): NameServerAnswer {
+  const { brokerName, epoch } = registration;
   switch (outcome) {
     case 'superseded':
       return {};
@@ -159,6 +162,8 @@ function refusalOf(
         fields: new Map([[EPOCH_FIELD, String(highest)]]),
       };
     }
+    case 'taken':
+      return takenAnswer(core, registration);
     case 'other-cluster': {
       const cluster = core.routes.brokers.group(brokerName)?.clusterName;
       const remark = `the broker name ${brokerName} is in use in the cluster ${cluster}`;
@@ -169,6 +174,19 @@ function refusalOf(
       return { code: RESPONSE_CODES.SYSTEM_ERROR, remark };
     }
   }
+}
+
+/** Two processes were given one name and id, or one address. */
+function takenAnswer(core: NameServerCore, registration: Registration): NameServerAnswer {
+  const holder = core.routes.holderOf(registration);
+  const { brokerName, brokerId, brokerAddr, connectionId } = registration;
+  const holderAddr = holder?.brokerAddr ?? brokerAddr;
+  core.refused.note({ brokerName, brokerId, brokerAddr, holderAddr, connectionId });
+  const remark =
+    holderAddr === brokerAddr
+      ? `another process has registered ${holder?.brokerName}, id ${holder?.brokerId}, at ${brokerAddr} since: each broker needs an address of its own (brokerIP1, frontDoorPort)`
+      : `${brokerName}, id ${brokerId}, lives at ${holderAddr}: each broker needs a brokerName and brokerId of its own; this one is taken when the other has stopped, or was silent for ${holder?.timeoutMs} ms`;
+  return { code: RESPONSE_CODES.CONTROLLER_BROKER_ID_INVALID, remark };
 }
 
 /** The broker that a request is about, if it is registered as that. */
@@ -186,7 +204,10 @@ export function unregisterBroker(
 ): NameServerAnswer {
   const identity = identityIn(fieldsOf(request));
   const broker = registered(core, identity);
-  if (broker !== undefined && broker.brokerId === identity.brokerId) {
+  // A process whose address another one has told since does not take that one away with itself.
+  const isSame =
+    broker?.brokerId === identity.brokerId && request.connectionId >= broker.connectionId;
+  if (broker !== undefined && isSame) {
     core.counters.brokersUnregistered += 1;
     core.forget(broker, 'it unregistered');
   }

@@ -37,6 +37,8 @@ export type LiveBroker = {
   readonly filterServers: readonly string[];
   /** What only SluiceMQ's brokers say of themselves. */
   readonly further: FurtherFacts;
+  /** Of a SluiceMQ broker: when its process started, by its own clock; another start is another process. */
+  readonly startedAtMs: number;
   /** Undefined while its whole topic table was not seen. */
   dataVersion: DataVersion | undefined;
   /** The connection that it registered on: closed, the broker is gone. */

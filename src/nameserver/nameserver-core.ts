@@ -14,6 +14,7 @@ import type { LiveBroker } from './broker-table.ts';
 import { KvConfig } from './kv-config.ts';
 import { HANDLERS } from './nameserver-handlers.ts';
 import type { NameServerSwitches } from './nameserver-settings.ts';
+import { RefusedBrokers } from './refused-brokers.ts';
 import type { RegistrationGuard } from './registration-guard.ts';
 import { RouteTable } from './route-table.ts';
 
@@ -68,6 +69,7 @@ export class NameServerCore {
   readonly options: NameServerCoreOptions;
   readonly routes: RouteTable;
   readonly kv: KvConfig = new KvConfig();
+  readonly refused: RefusedBrokers;
   readonly counters: NameServerCounters = {
     requests: 0,
     refusals: 0,
@@ -84,6 +86,7 @@ export class NameServerCore {
   constructor(options: NameServerCoreOptions) {
     this.options = options;
     this.routes = new RouteTable(options.clock);
+    this.refused = new RefusedBrokers(options.clock, options.brokerTimeoutMs);
     this.startedAtMs = options.clock.monotonicMs();
   }
 
@@ -127,6 +130,7 @@ export class NameServerCore {
 
   /** A connection is gone, and with it every broker that registered on it. */
   connectionClosed(connectionId: number): void {
+    this.refused.connectionClosed(connectionId);
     for (const broker of this.routes.brokers.ofConnection(connectionId)) {
       this.counters.brokersDisconnected += 1;
       this.forget(broker, 'its connection closed');

@@ -79,9 +79,14 @@ export class NameServerHttp {
   }
 
   private cluster(): HttpResponse {
-    const { routes } = this.options.core;
+    const { routes, refused, options } = this.options.core;
     const brokers = [...routes.brokers.allGroups()].map((group) => this.groupFacts(group));
-    return jsonResponse(200, { brokers, topics: routes.topicCount });
+    const nowMs = options.clock.monotonicMs();
+    const refusedBrokers = refused.all().map(({ refusedAtMs, connectionId: _, ...facts }) => ({
+      ...facts,
+      refusedMsAgo: Math.round(nowMs - refusedAtMs),
+    }));
+    return jsonResponse(200, { brokers, topics: routes.topicCount, refused: refusedBrokers });
   }
 
   private readiness(): HttpResponse {

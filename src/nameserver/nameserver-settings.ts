@@ -37,6 +37,9 @@ const FIXED_NAMES: readonly string[] = [
     'allowedHosts',
     'secretKey',
     'secretKeyFile',
+    'remotingTlsMode',
+    'remotingTlsCertFile',
+    'remotingTlsKeyFile',
     'logLevel',
   ],
 ];

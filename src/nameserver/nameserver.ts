@@ -14,18 +14,13 @@ import { type Logger, silentLogger } from '../base/log-sink.ts';
 import { CommandView } from '../protocol/remoting/command.ts';
 import { decodeCommand, VERDICT_TEXTS } from '../protocol/remoting/command-decoder.ts';
 import { encodeCommand } from '../protocol/remoting/command-encoder.ts';
-import {
-  FLAG_RESPONSE,
-  FRAME_HEAD_BYTES,
-  FRAME_TOO_LARGE,
-  frameBytes,
-} from '../protocol/remoting/frame-layout.ts';
+import { FLAG_RESPONSE, REMOTING_FRAMES } from '../protocol/remoting/frame-layout.ts';
 import { RESPONSE_CODES } from '../protocol/remoting/response-codes.ts';
-import { FRAME_OVERSIZED, FRAME_REFUSED, type FrameRule } from '../transport/frame-cutter.ts';
 import { HttpGuest } from '../transport/http-guest.ts';
 import { OriginPolicy } from '../transport/origin-policy.ts';
 import type { TcpConnection, TcpHandler, TcpListener } from '../transport/tcp.ts';
 import { openTcpListener } from '../transport/tcp-open.ts';
+import { readTlsRule, type TlsSettings } from '../transport/tls-files.ts';
 import {
   type NameServerAnswer,
   NameServerCore,
@@ -41,8 +36,10 @@ export type NameServerOptions = {
   readonly host?: string;
   /** Default 0: a free one. RocketMQ's is 9876. */
   readonly port?: number;
-  /** Says yes to an address that other machines reach: the port has no TLS. */
+  /** Says yes to an address that other machines reach: whoever reaches it may ask for routes. */
   readonly insecureIUnderstand?: boolean;
+  /** TLS beside plain connections, or alone; default: none. */
+  readonly tls?: TlsSettings;
   /** Shared token that registrations and changes must carry. */
   readonly registrationToken?: string | undefined;
   /** RocketMQ access key and secret with which they may be signed instead. */
@@ -93,16 +90,6 @@ export interface NameServer extends AsyncDisposable {
   /** Takes no new connections, sends what is answered, closes. Resolves when all is closed. */
   close(): Promise<void>;
 }
-
-/** How frames of the remoting protocol are found in a stream. */
-const REMOTING_RULE: FrameRule = {
-  headBytes: FRAME_HEAD_BYTES,
-  frameBytes: (bytes, start) => {
-    const length = frameBytes(bytes, start);
-    if (length > 0) return length;
-    return length === FRAME_TOO_LARGE ? FRAME_OVERSIZED : FRAME_REFUSED;
-  },
-};
 
 /** Milliseconds until a request of HTTP must be there. */
 const HTTP_REQUEST_TIMEOUT_MS = 10_000;
@@ -158,8 +145,9 @@ class RunningNameServer implements NameServer, TcpHandler {
     this.listener = await openTcpListener({
       host: given.host,
       port: given.port,
-      rule: REMOTING_RULE,
+      rule: REMOTING_FRAMES,
       handler: this,
+      tls: given.tls === undefined ? undefined : readTlsRule(given.tls),
       onHttp: (socket) => guest.take(socket),
       limits: {
         idleTimeoutMs: given.idleTimeoutMs,
@@ -283,7 +271,7 @@ function isLoopback(address: string): boolean {
  * Starts a NameServer in this process and resolves when it takes requests.
  *
  * @throws INVALID_ARGUMENT for a port in use, an address that is not ours, or one that others reach without
- *   `insecureIUnderstand`
+ *   `insecureIUnderstand`, files of TLS that are none
  * @example
  * await using nameServer = await createNameServer({ port: 9876 });
  */
@@ -292,7 +280,7 @@ export async function createNameServer(options: NameServerOptions = {}): Promise
   const host = options.host ?? DEFAULTS.host;
   checkArgument(
     isLoopback(host) || options.insecureIUnderstand === true,
-    `bindAddress ${host} can be reached from other machines, and a NameServer has no TLS`,
+    `bindAddress ${host} can be reached from other machines, and whoever reaches a NameServer may ask for routes`,
     'Listen on 127.0.0.1; or set registrationToken or accessKey, keep the port inside a private network, and say insecureIUnderstand.',
   );
   checkArgument(

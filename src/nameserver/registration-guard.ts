@@ -4,7 +4,7 @@
  *
  * @source RocketMQ AclClientRPCHook
  */
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { sameText, signatureFits } from '../base/signature.ts';
 import {
   ACCESS_KEY_FIELD,
   SIGNATURE_FIELD,
@@ -61,13 +61,8 @@ export class RegistrationGuard {
       return `no access key ${JSON.stringify(accessKey.slice(0, 60))} is known here`;
     const given = command.fields.text(SIGNATURE) ?? '';
     const content = signedContent(command.fields.entries(), command.body);
-    const expected = createHmac('sha1', secretKey).update(content).digest('base64');
-    return sameText(given, expected) ? undefined : 'the signature does not fit the request';
+    return signatureFits(secretKey, content, given)
+      ? undefined
+      : 'the signature does not fit the request';
   }
-}
-
-/** Compares in a time that tells nothing about where they differ. */
-function sameText(one: string, other: string): boolean {
-  const [a, b] = [Buffer.from(one), Buffer.from(other)];
-  return a.length === b.length && timingSafeEqual(a, b);
 }

@@ -36,9 +36,15 @@ export type Registration = Omit<LiveBroker, 'dataVersion' | 'heardAtMs'> & {
 
 /**
  * What became of a registration. `superseded`: another address has this id and a newer state, so that this one is left out
- * and told nothing, as RocketMQ does.
+ * and told nothing, as RocketMQ does. `taken`: another SluiceMQ broker lives under this name and id, or at this address.
  */
-export type RegisterOutcome = 'registered' | 'superseded' | 'fenced' | 'other-cluster' | 'full';
+export type RegisterOutcome =
+  | 'registered'
+  | 'superseded'
+  | 'fenced'
+  | 'taken'
+  | 'other-cluster'
+  | 'full';
 
 export class RouteTable {
   readonly brokers: BrokerTable;
@@ -86,8 +92,9 @@ export class RouteTable {
     const isNew =
       known?.dataVersion === undefined ||
       !sameDataVersion(known.dataVersion, topicTable.dataVersion);
-    if (isNew && brokerId === smallestId(group))
-      this.apply(group, brokerId, topicTable, dropMissing);
+    if (brokerId !== smallestId(group)) return 'registered';
+    if (isNew) this.apply(group, brokerId, topicTable, dropMissing);
+    else this.addMissing(group, brokerId, topicTable);
     return 'registered';
   }
 
@@ -106,7 +113,31 @@ export class RouteTable {
       if (held > topicTable.dataVersion.stateVersion) return 'superseded';
     }
     if (brokerId === MASTER_ID && !this.fence.admit(brokerName, epoch)) return 'fenced';
-    return undefined;
+    return this.holderOf(registration) === undefined ? undefined : 'taken';
+  }
+
+  /**
+   * The broker that lives where this one wants to be. RocketMQ lets whoever comes last take the place, so that two with the
+   * same name and id take it from each other for ever; a SluiceMQ broker waits until the other one is gone: its connection
+   * closed, or silent. A master of a newer reign was promoted, and waits for nobody.
+   *
+   * @returns undefined when the place is free, or its own
+   */
+  holderOf(registration: Registration): LiveBroker | undefined {
+    const { brokerName, brokerId, brokerAddr, epoch, further } = registration;
+    if (further.webSocketAddrs.length === 0) return undefined;
+    const holder = this.brokers.group(brokerName)?.members.get(brokerId);
+    if (holder !== undefined && holder.brokerAddr !== brokerAddr) {
+      const isPromoted = brokerId === MASTER_ID && epoch > holder.epoch;
+      return isPromoted ? undefined : holder;
+    }
+    // Nobody goes back to an older connection: another process has told this address since.
+    const sameAddress = this.brokers.broker(brokerAddr);
+    const isOther =
+      sameAddress !== undefined &&
+      sameAddress.connectionId > registration.connectionId &&
+      sameAddress.startedAtMs !== registration.startedAtMs;
+    return isOther ? sameAddress : undefined;
   }
 
   private hasRoomFor({ topics }: TopicConfigTable, brokerName: string): boolean {
@@ -149,6 +180,17 @@ export class RouteTable {
     if (!dropMissing || brokerId !== MASTER_ID) return;
     for (const topic of this.topics.keys()) {
       if (!named.has(topic)) this.removeQueues(topic, group.brokerName);
+    }
+  }
+
+  /**
+   * Two topics that a broker makes at once are told in two registrations of one version, each with its topic alone: the
+   * version that is known says nothing about topics that are not.
+   */
+  private addMissing(group: BrokerGroup, brokerId: number, { topics }: TopicConfigTable): void {
+    for (const topic of topics) {
+      if (this.topics.get(topic.topicName)?.has(group.brokerName) === true) continue;
+      this.setQueues(topic.topicName, queueDataOf(topic, group.brokerName, brokerId));
     }
   }
 

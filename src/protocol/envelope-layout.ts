@@ -13,6 +13,13 @@ export const PRODUCE_QUEUE_ID = 12; // u16
 export const PRODUCE_RESERVED = 14; // u16
 export const PRODUCE_BATCH = 16; // the producer's batch fills the rest
 
+/** A batch that is stored now and seen later; the same as PRODUCE up to the batch. Answered by PRODUCED or FAILED. */
+export const REQUEST_DEFER = 7;
+export const DEFER_FLAGS = 14; // u16, DEFER_FLAG_HALF
+export const DEFER_DUE_AT_MS = 16; // u64, wall time
+export const DEFER_BATCH = 24; // the producer's batch fills the rest
+export const DEFER_FLAG_HALF = 1;
+
 /** Acks, nacks and lease extensions of one group and topic: answered by SETTLED or FAILED unless the correlation is 0. */
 export const REQUEST_SETTLE = 2;
 export const SETTLE_SESSION = 0; // u32
@@ -78,10 +85,12 @@ export const PRODUCED_QUEUE_ID = 8; // u16
 export const PRODUCED_DURABILITY = 10; // u8
 export const PRODUCED_FLAGS = 11; // u8
 export const PRODUCED_RECORD_COUNT = 12; // u32
-export const PRODUCED_BASE_OFFSET = 16; // u64, OFFSET_UNKNOWN for a duplicate too old to know
+/** u64, OFFSET_UNKNOWN for a duplicate too old to know. With PRODUCED_FLAG_DEFERRED: when it is to be seen, if it still waits. */
+export const PRODUCED_BASE_OFFSET = 16;
 export const PRODUCED_POSITION = 24; // u64
 export const PRODUCED_BYTES = 32;
 export const PRODUCED_FLAG_DUPLICATE = 1;
+export const PRODUCED_FLAG_DEFERRED = 2;
 export const DURABILITY_MEMORY = 1;
 export const DURABILITY_DISK = 2;
 export const DURABILITY_REPLICATED = 3;

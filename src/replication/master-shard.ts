@@ -21,6 +21,8 @@ import type { ShardDoor } from './shard-door.ts';
 
 /** Connections of one shard that may be open at a time, those that have not said who they are included. */
 const LINKS_MAX = 64;
+/** Milliseconds that deliveries wait for slaves, which may have settled something while this master was away. */
+const HEAR_MS_MAX = 5000;
 
 export type MasterShardOptions = {
   readonly shard: number;
@@ -47,6 +49,8 @@ export type MasterShardOptions = {
   readonly address?: () => string;
   /** Something that a person should know. */
   readonly onRefused: (text: string) => void;
+  /** Deliveries begin without having heard of these slaves: what was settled with them may come again. */
+  readonly onUnheard?: (names: readonly string[]) => void;
 };
 
 export class MasterShard implements LinkHost {
@@ -66,6 +70,10 @@ export class MasterShard implements LinkHost {
   private isAsked = false;
   /** Slaves whose log was compared with this one in this life. */
   private readonly names = new Set<string>();
+  /** Slaves that have handed over what was settled with them. */
+  private readonly heardNames = new Set<string>();
+  private ledAtMs = 0;
+  private isHeardTold = false;
   private isResumed = false;
   private hasLed = false;
   private replicated = 0;
@@ -105,7 +113,8 @@ export class MasterShard implements LinkHost {
       if (link.isClosed) this.links.splice(this.links.indexOf(link), 1);
     }
     this.publishReplicated();
-    this.decideGate();
+    this.decideGate(nowMs);
+    this.decideDeliveries(nowMs);
     return work;
   }
 
@@ -164,6 +173,10 @@ export class MasterShard implements LinkHost {
     this.names.add(link.name);
   }
 
+  heard(link: ReplicaLink): void {
+    this.heardNames.add(link.name);
+  }
+
   fence(epoch: number): void {
     this.fencedBy = Math.max(this.fencedBy, epoch);
   }
@@ -193,7 +206,7 @@ export class MasterShard implements LinkHost {
     memory.replicated.publish(position);
   }
 
-  private decideGate(): void {
+  private decideGate(nowMs: number): void {
     const { memory, isSyncMaster, inSyncReplicas } = this.options;
     if (this.fencedBy > 0) {
       memory.setGate(GATE_FENCED);
@@ -204,9 +217,23 @@ export class MasterShard implements LinkHost {
       memory.setGate(GATE_UNDECIDED);
       return;
     }
+    if (!this.hasLed) this.ledAtMs = nowMs;
     this.hasLed = true;
     const isShort = isSyncMaster && this.nearCount() < inSyncReplicas - 1;
     memory.setGate(isShort ? GATE_NO_SLAVE : GATE_OPEN);
+  }
+
+  /** What slaves have settled while this master was away is not to go out again. */
+  private decideDeliveries(nowMs: number): void {
+    const { first } = this;
+    if (this.isHeardTold || first === undefined || !this.hasLed) return;
+    const missing = first.replicas.filter(
+      (name) => name !== this.options.name && !this.heardNames.has(name),
+    );
+    const isOver = this.isResumed || nowMs - this.ledAtMs >= HEAR_MS_MAX;
+    if (missing.length > 0 && !isOver) return;
+    this.isHeardTold = this.door.slavesHeard();
+    if (this.isHeardTold && missing.length > 0) this.options.onUnheard?.(missing);
   }
 
   /** Can no slave have more of what was acknowledged than this log? */

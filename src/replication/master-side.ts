@@ -97,6 +97,8 @@ export class MasterSide {
         door: attached.door,
         address: () => this.address,
         onRefused: (text) => this.refused(shard, text),
+        onUnheard: (names) =>
+          this.options.notice('warn', 'slaves-not-heard', { shard, slaves: names.join(', ') }),
       }),
       sockets: new Map(),
       known: new Map(),

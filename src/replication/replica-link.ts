@@ -10,6 +10,7 @@ import { Credential } from './credential.ts';
 import { lastEpoch } from './epoch-history.ts';
 import { FileSender } from './file-sender.ts';
 import { FrameReader } from './frame-reader.ts';
+import { TakeOver } from './hand-over.ts';
 import { decide, type MasterLog, type Verdict } from './handshake.ts';
 import type { LogSource } from './log-source.ts';
 import { RunReceiver } from './run-receiver.ts';
@@ -43,6 +44,8 @@ export interface LinkHost {
   compared(link: ReplicaLink): void;
   /** A log of a newer epoch exists. */
   fence(epoch: number): void;
+  /** It has handed over all that was settled with it. */
+  heard(link: ReplicaLink): void;
   /** May this link bring what the master lacks? One at a time. */
   mayFetch(link: ReplicaLink): boolean;
   /** Somebody claimed what cannot be. */
@@ -69,6 +72,7 @@ export class ReplicaLink {
   private isAsked = false;
   private sender: RunSender | undefined;
   private receiver: RunReceiver | undefined;
+  private takeOver: TakeOver | undefined;
   private files: FileSender | undefined;
   private outbox: Uint8Array[] = [];
   private isClosing = false;
@@ -76,6 +80,7 @@ export class ReplicaLink {
   /** End of the record with the slave's name; -1: not in the log yet. */
   private recordedEnd = -1;
   private isRecordAsked = false;
+  private runsWhenAsked = 0;
   /** A frame of a fetch has come that is not answered yet. */
   private owesAck = false;
 
@@ -103,6 +108,11 @@ export class ReplicaLink {
 
   get isClosed(): boolean {
     return this.phase === 'closed';
+  }
+
+  /** Is all in the log that was settled with this slave while it was alone? */
+  get hasHandedOver(): boolean {
+    return this.takeOver?.isOver === true;
   }
 
   /** Sent on this connection; 0 before the stream begins. */
@@ -142,6 +152,8 @@ export class ReplicaLink {
     if (this.phase === 'hello' && frame.type === layout.HELLO) return this.challenge(frame);
     if (this.phase === 'challenged' && frame.type === layout.STATE) return this.meet(frame);
     if (this.phase === 'streaming' && frame.type === layout.ACK) return this.acknowledge(frame);
+    if (this.phase === 'streaming' && frame.type === layout.SETTLED)
+      return this.takeOver?.take(frame) ?? 'a hand-over out of turn';
     // While files come the slave only says that it is there.
     if (this.phase === 'filing' && frame.type === layout.ACK) return this.isOwnAck(frame);
     if (this.phase === 'fetching' && frame.type === layout.DATA) {
@@ -200,6 +212,7 @@ export class ReplicaLink {
     const { slave, answer } = this;
     if (answer === undefined || slave === undefined) {
       if (this.isAsked) return 0;
+      this.runsWhenAsked = this.host.door.runsHanded;
       this.isAsked = this.host.door.askState((state) => {
         this.answer = state;
         this.isAsked = false;
@@ -207,6 +220,8 @@ export class ReplicaLink {
       return this.isAsked ? 1 : 0;
     }
     this.answer = undefined;
+    // Another slave, whose connection is gone by now, has brought something meanwhile.
+    if (answer.isFollowing && this.runsWhenAsked !== this.host.door.runsHanded) return 0;
     // What is still on its way to the disk is part of the comparison.
     if (answer.isFollowing && this.host.safe() < answer.appended) return 0;
     if (answer.isFollowing && !this.host.mayFetch(this)) return 0;
@@ -279,6 +294,11 @@ export class ReplicaLink {
       position,
       epoch: host.epoch,
       source: host.source,
+    });
+    this.takeOver = new TakeOver({
+      ...{ door: host.door, epoch: host.epoch, session },
+      send: (bytes) => this.outbox.push(bytes),
+      onAll: () => host.heard(this),
     });
     this.phase = 'streaming';
   }

@@ -5,14 +5,25 @@
 import { setU64 } from '../base/bytes.ts';
 import { readText } from '../protocol/batch/text-bytes.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
-import type { ReplicaState } from '../protocol/shard-control.ts';
+import type { ReplicaState, SettledPage, ShardControlRequest } from '../protocol/shard-control.ts';
 import type { RingConsumer } from '../ring/ring-consumer.ts';
 import { RING_FULL, type RingProducer } from '../ring/ring-producer.ts';
 
 const REPLIES_PER_TURN = 256;
 const encoder = new TextEncoder();
 
-type Question = { readonly op: 'replicaState' } | { readonly op: 'putReplica'; name: string };
+type Question = Extract<
+  ShardControlRequest,
+  {
+    op:
+      | 'replicaState'
+      | 'putReplica'
+      | 'settledPage'
+      | 'settledLogged'
+      | 'takeSettled'
+      | 'slavesHeard';
+  }
+>;
 
 export class ShardDoor {
   private readonly requests: RingProducer;
@@ -20,11 +31,17 @@ export class ShardDoor {
   private readonly wakeShard: () => void;
   private readonly waiting = new Map<number, (result: unknown) => void>();
   private correlation = 0;
+  private runs = 0;
 
   constructor(requests: RingProducer, replies: RingConsumer, wakeShard: () => void) {
     this.requests = requests;
     this.replies = replies;
     this.wakeShard = wakeShard;
+  }
+
+  /** Runs handed over so far. What the shard says of its log holds as long as none has been added since it was asked. */
+  get runsHanded(): number {
+    return this.runs;
   }
 
   /** Hands a run of the master's log to the shard. @returns false when the ring is full: nothing was taken */
@@ -34,6 +51,7 @@ export class ShardDoor {
     setU64(this.requests.view, place + envelope.REPLICATE_POSITION, position);
     this.requests.bytes.set(bytes.subarray(at, at + length), place + envelope.REPLICATE_RUN);
     this.send();
+    this.runs += 1;
     return true;
   }
 
@@ -47,6 +65,28 @@ export class ShardDoor {
     return this.ask({ op: 'putReplica', name }, (result) =>
       onRecorded((result as { end: number }).end),
     );
+  }
+
+  /** Asks a slave's shard for a part of its journal. @returns false when the ring is full: nothing was asked */
+  settledPage(from: number, onAnswer: (page: SettledPage) => void): boolean {
+    return this.ask({ op: 'settledPage', from }, (result) => onAnswer(result as SettledPage));
+  }
+
+  /** Tells a slave's shard where its journal ends in the master's log. @returns false when the ring is full */
+  settledLogged(end: number): boolean {
+    return this.ask({ op: 'settledLogged', end }, () => {});
+  }
+
+  /** Gives a master's shard what was settled with a slave. @returns false when the ring is full: nothing was given */
+  takeSettled(records: SettledPage['records'], onLogged: (end: number) => void): boolean {
+    return this.ask({ op: 'takeSettled', records }, (result) =>
+      onLogged((result as { end: number }).end),
+    );
+  }
+
+  /** Tells a master's shard that it may deliver. @returns false when the ring is full */
+  slavesHeard(): boolean {
+    return this.ask({ op: 'slavesHeard' }, () => {});
   }
 
   /** Takes the answers that are there. @returns how many */

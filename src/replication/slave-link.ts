@@ -2,7 +2,7 @@
  * A slave's side of one shard and connection: says what its log is, does what the master decides, takes runs and confirms what
  * is safe here. What it cannot do while its shard runs (cut, replace) it reports: whoever drives it closes the shard first.
  */
-import type { LogMemory } from '../log/log-memory.ts';
+import { GATE_UNDECIDED, type LogMemory } from '../log/log-memory.ts';
 import type { Storage } from '../log/storage.ts';
 import type { ReplicaState } from '../protocol/shard-control.ts';
 import type { ByteLink } from './byte-link.ts';
@@ -10,6 +10,7 @@ import { Credential } from './credential.ts';
 import { lastEpoch } from './epoch-history.ts';
 import { FileReceiver } from './file-receiver.ts';
 import { FrameReader } from './frame-reader.ts';
+import { HandOver } from './hand-over.ts';
 import type { LogShape, LogSource } from './log-source.ts';
 import { LINK_TIMEOUT_MS } from './replica-link.ts';
 import { RunReceiver } from './run-receiver.ts';
@@ -68,6 +69,7 @@ export class SlaveLink {
   private state: ReplicaState | undefined;
   private isAsked = false;
   private receiver: RunReceiver | undefined;
+  private handOver: HandOver | undefined;
   private sender: RunSender | undefined;
   private files: FileReceiver | undefined;
   private outbox: Uint8Array[] = [];
@@ -91,6 +93,16 @@ export class SlaveLink {
     return this.reader.heldBytes < this.reader.frameBytesMax;
   }
 
+  /** Has a master taken this log for a part of its own, on this connection? */
+  get isMet(): boolean {
+    return this.phase === 'streaming' || this.phase === 'fetched' || this.phase === 'filing';
+  }
+
+  /** Handing over what was settled here; undefined before the stream begins. */
+  get handingOver(): { readonly records: number; readonly isOver: boolean } | undefined {
+    return this.handOver;
+  }
+
   /** Something of the other end waits here: a frame that found no room, or one that is not whole. */
   get isHolding(): boolean {
     return this.reader.heldBytes > 0;
@@ -108,7 +120,8 @@ export class SlaveLink {
     work += this.takeFrames(nowMs);
     if (nowMs - this.heardAtMs > LINK_TIMEOUT_MS) this.end({ kind: 'lost' });
     else if (this.phase === 'greeting') work += this.greet();
-    else if (this.phase === 'streaming') work += this.acknowledge();
+    else if (this.phase === 'streaming')
+      work += (this.handOver?.doWork() ?? 0) + this.acknowledge();
     else if (this.phase === 'filing') work += this.sayAlive();
     else if (this.phase === 'fetched') work += this.send(nowMs);
     return work + this.flush();
@@ -128,6 +141,8 @@ export class SlaveLink {
       return this.decided(frame);
     if (frame.type === layout.ACK && this.phase === 'fetched') return this.heard(frame);
     if (frame.type === layout.DATA && this.phase === 'streaming') return this.takeRun(frame);
+    if (frame.type === layout.LOGGED && this.phase === 'streaming')
+      return this.handOver?.take(frame) ?? 'wrong';
     if (frame.type === layout.FILE && this.phase === 'filing') return this.takeFile(frame);
     return 'wrong';
   }
@@ -216,6 +231,12 @@ export class SlaveLink {
       ...{ session: this.session, position: verdict.position, lastEpoch: lastEpoch(state.epochs) },
     });
     this.sender = undefined;
+    this.handOver = new HandOver({
+      ...{ door: local.door, epoch: verdict.epoch, session: this.session },
+      send: (bytes) => this.outbox.push(bytes),
+    });
+    // Before the shard is asked for its journal: from then on it settles nothing.
+    local.memory.setGate(GATE_UNDECIDED);
     this.owesAck = true;
     this.phase = 'streaming';
     return 'taken';
@@ -250,6 +271,7 @@ export class SlaveLink {
   }
 
   private takeRun(frame: codec.Frame): 'taken' | 'later' | 'wrong' {
+    if (this.handOver?.isAsked !== true) return 'later';
     const result = this.receiver?.take(frame) ?? 'wrong';
     if (result !== 'taken') return result;
     this.owesAck = true;

@@ -6,6 +6,7 @@
 import { toSluiceError } from '../base/errors.ts';
 import { type Prng, seededPrng } from '../base/prng.ts';
 import { cutTail } from '../log/cut-tail.ts';
+import { AloneWatch } from './alone-watch.ts';
 import type { AttachedShard } from './attached-shard.ts';
 import type { SideOptions } from './master-side.ts';
 import { encodeOpening, OPENING_STREAM } from './opening.ts';
@@ -29,6 +30,7 @@ export type SlaveEvents = {
 
 class FollowingShard {
   attached: AttachedShard | undefined;
+  alone: AloneWatch | undefined;
   link: SlaveLink | undefined;
   socket: SocketLink | undefined;
   /** The shard is to be closed, or is closed, for this. */
@@ -62,6 +64,7 @@ export class SlaveSide {
   attach(attached: AttachedShard): void {
     const one = this.one(attached.shard);
     one.attached = attached;
+    one.alone = new AloneWatch(attached.memory, this.options.clock.monotonicMs());
     one.isReplacing = false;
     one.task = undefined;
     this.dialSoon(one);
@@ -73,6 +76,7 @@ export class SlaveSide {
     const { task, attached } = one;
     one.end = attached?.memory.appended.observe() ?? one.end;
     one.attached = undefined;
+    one.alone = undefined;
     one.link?.onClosed();
     one.link = undefined;
     one.socket = undefined;
@@ -99,6 +103,7 @@ export class SlaveSide {
     for (const [shard, one] of this.shards.entries()) {
       if (one.link === undefined) this.dial(shard, one, nowMs);
       else work += this.turn(shard, one, one.link, nowMs);
+      this.watch(shard, one, nowMs);
       one.attached?.tell();
     }
     return work;
@@ -148,6 +153,12 @@ export class SlaveSide {
   private canDial(one: FollowingShard): boolean {
     if (this.peer === undefined || this.isStopping) return false;
     return one.isReplacing || (one.attached !== undefined && one.task === undefined);
+  }
+
+  private watch(shard: number, one: FollowingShard, nowMs: number): void {
+    const isMet = one.link?.isMet === true || one.refusal !== '' || one.task !== undefined;
+    if (one.alone?.note(isMet, nowMs) !== true || this.isStopping) return;
+    this.options.notice('warn', 'serves-alone', { shard });
   }
 
   private dial(shard: number, one: FollowingShard, nowMs: number): void {

@@ -5,12 +5,19 @@
  */
 import { connect, type Socket } from 'node:net';
 import { type CancelTimer, startTimer } from '../base/clock.ts';
-import { MIB } from '../base/units.ts';
+import { KIB, MIB } from '../base/units.ts';
 import type { ByteLink } from './byte-link.ts';
 import type { HostAndPort } from './replication-messages.ts';
+import { DATA_RUN, RUN_BYTES_TARGET } from './transfer-layout.ts';
 
 /** Bytes that wait for a peer before `send` refuses. One frame more may come on top. */
 const SEND_BUFFER_BYTES: number = 4 * MIB;
+/** Bytes of one read from a connection that was dialled, into memory that is used again. */
+const READ_BYTES: number = 256 * KIB;
+/** Frames from this size on are copied into memory that is used again: fresh memory costs more than the copy. */
+const POOLED_BYTES_MIN: number = 64 * KIB;
+/** Room for a frame with a run of the usual size. */
+const RUN_FRAME_BYTES: number = DATA_RUN + RUN_BYTES_TARGET;
 const CONNECT_TIMEOUT_MS = 3000;
 
 export type SocketLinkUser = {
@@ -24,6 +31,7 @@ export class SocketLink implements ByteLink {
   readonly remoteAddress: string;
   private readonly socket: Socket;
   private readonly schedule: () => void;
+  private readonly spare: Uint8Array[] = [];
   private user: SocketLinkUser | undefined;
   private isClosed = false;
 
@@ -52,7 +60,8 @@ export class SocketLink implements ByteLink {
     if (this.isClosed) return true;
     if (this.socket.writableLength > SEND_BUFFER_BYTES) return false;
     // The bytes are only lent, and what the system does not take now is kept.
-    this.socket.write(bytes.slice());
+    if (bytes.length < POOLED_BYTES_MIN) this.socket.write(bytes.slice());
+    else this.sendPooled(bytes);
     return true;
   }
 
@@ -74,11 +83,23 @@ export class SocketLink implements ByteLink {
       this.socket.resume();
   }
 
-  private take(bytes: Uint8Array): void {
+  /** What the connection has brought. @shape borrowed until the call returns */
+  take(bytes: Uint8Array): void {
     if (this.isClosed || this.user === undefined) return;
     this.user.receive(bytes);
     if (!this.user.canReceive()) this.socket.pause();
     this.schedule();
+  }
+
+  /** Memory is taken back when the system has the bytes; there is never more of it than may wait. */
+  private sendPooled(bytes: Uint8Array): void {
+    const found = this.spare.pop();
+    const memory = found !== undefined && found.length >= bytes.length ? found : undefined;
+    const buffer = memory ?? new Uint8Array(Math.max(bytes.length, RUN_FRAME_BYTES));
+    buffer.set(bytes);
+    this.socket.write(buffer.subarray(0, bytes.length), () => {
+      if (!this.isClosed) this.spare.push(buffer);
+    });
   }
 }
 
@@ -88,23 +109,34 @@ export function dial(
   schedule: () => void,
   done: (link: SocketLink | undefined) => void,
 ): void {
-  const socket = connect({ host, port });
+  let link: SocketLink | undefined;
+  const onread = {
+    buffer: new Uint8Array(READ_BYTES),
+    callback: (length: number, buffer: Uint8Array): boolean => {
+      link?.take(buffer.subarray(0, length));
+      return true;
+    },
+  };
+  const socket = connect({ host, port, onread });
   let cancel: CancelTimer = () => {};
-  const finish = (link: SocketLink | undefined): void => {
+  const finish = (opened: SocketLink | undefined): void => {
     cancel();
-    socket.removeAllListeners('error');
-    if (link === undefined) {
-      socket.on('error', () => {});
-      socket.destroy();
-    }
-    done(link);
+    done(opened);
     schedule();
   };
-  cancel = startTimer(CONNECT_TIMEOUT_MS, () => finish(undefined));
-  socket.once('error', () => finish(undefined));
+  const giveUp = (): void => {
+    socket.removeAllListeners();
+    // Whatever else it says of itself concerns nobody, and must not end the thread.
+    socket.on('error', () => {});
+    socket.destroy();
+    finish(undefined);
+  };
+  cancel = startTimer(CONNECT_TIMEOUT_MS, giveUp);
+  socket.once('error', giveUp);
   socket.once('connect', () => {
-    cancel();
-    socket.removeAllListeners('error');
-    finish(new SocketLink(socket, schedule));
+    // The link takes the listeners over before the old one goes: an error without one would end the thread.
+    link = new SocketLink(socket, schedule);
+    socket.off('error', giveUp);
+    finish(link);
   });
 }

@@ -70,6 +70,8 @@ const BYTES_MIN: Readonly<Record<number, number>> = {
   [layout.DATA]: layout.DATA_RUN,
   [layout.ACK]: layout.ACK_BYTES,
   [layout.FILE]: layout.FILE_PIECE,
+  [layout.SETTLED]: layout.SETTLED_RECORDS,
+  [layout.LOGGED]: layout.LOGGED_BYTES,
 };
 
 /** Is the frame of `length` bytes at `at` one of this version, with the right checksum? All its bytes are there. */

@@ -7,7 +7,7 @@ import { KIB } from '../base/units.ts';
 import { STORED_BYTES_MAX } from '../log/stored-header.ts';
 import { STORED_HEADER_BYTES } from '../protocol/batch/batch-layout.ts';
 
-export const TRANSFER_VERSION = 1;
+export const TRANSFER_VERSION = 2;
 
 export const FRAME_BYTES = 0; // u32, the whole frame
 export const FRAME_TYPE = 4; // u16
@@ -97,6 +97,26 @@ export const FILE_SEGMENT = 1;
 export const FILE_SNAPSHOT = 2;
 /** No piece: all files were sent; FILE_NUMBER is the position of the snapshot. */
 export const FILE_END = 3;
+
+/** Slave to master, at the beginning of a stream: what consumers have settled with it while it was alone; the last has a flag. */
+export const SETTLED = 8;
+export const SETTLED_EPOCH = 16; // u32
+export const SETTLED_SESSION = 20; // u32
+export const SETTLED_NUMBER = 24; // u32, of this frame, from 0
+export const SETTLED_FLAGS = 28; // u16
+export const SETTLED_COUNT = 30; // u16
+export const SETTLED_RECORDS = 32;
+export const SETTLED_RECORD_BYTES = 32; // u32 kind, u32 groupId, u32 topicId, u32 queueId, u64 start, u64 count
+export const SETTLED_FLAG_LAST = 1;
+
+/** Master to slave: the records of that frame are in its log, below a position. */
+export const LOGGED = 9;
+export const LOGGED_EPOCH = 16; // u32
+export const LOGGED_SESSION = 20; // u32
+export const LOGGED_NUMBER = 24; // u32
+export const LOGGED_RESERVED = 28; // u32, 0
+export const LOGGED_POSITION = 32; // u64
+export const LOGGED_BYTES = 40;
 
 /** Bytes of log in one frame, unless a single batch is larger. */
 export const RUN_BYTES_TARGET: number = 256 * KIB;

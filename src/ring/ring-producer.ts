@@ -25,7 +25,8 @@ export class RingProducer {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly capacityBytes: number;
-  private readonly payloadMax: number;
+  /** Bytes of the largest record. */
+  readonly payloadMax: number;
   private readonly tailWord: Int32Array;
   private readonly headWord: Int32Array;
   private readonly mask: number;

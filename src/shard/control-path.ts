@@ -1,26 +1,35 @@
 /** The rare requests, as JSON: metadata, subscriptions, status. Answers of those that write wait for their records. */
 import type { ErrorCode } from '../base/error-codes.ts';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
-import type { ConsumeQueue } from '../log/consume-queue.ts';
-import type { SideJobResult } from '../log/side-job.ts';
+import type { SideJob, SideJobResult } from '../log/side-job.ts';
 import { readText } from '../protocol/batch/text-bytes.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
 import type {
-  GroupQueueStatus,
   MessageLocation,
   SeekResult,
   ShardControlRequest,
-  ShardStatus,
-  StartPoint,
+  TopicAt,
 } from '../protocol/shard-control.ts';
 import type { DeadLetters } from './dead-letters.ts';
+import type { DeferredPath } from './deferred-path.ts';
+import { DeferredQueries } from './deferred-queries.ts';
 import type { GroupTable } from './group-table.ts';
+import { HalfMessages } from './half-messages.ts';
 import type { LogKeeper } from './log-keeper.ts';
+import { carryOutOfMembers } from './member-requests.ts';
 import { chunkBytesOf } from './shard-config.ts';
 import type { ShardContext } from './shard-context.ts';
 import type { ShardPort } from './shard-port.ts';
 import type { MetadataRecord } from './shard-state.ts';
+import {
+  groupStatus,
+  offsetAtTime,
+  shardStatus,
+  startOffset,
+  topicStatus,
+} from './shard-status.ts';
 import { Subscription } from './subscription.ts';
+import type { UnreadableSegments } from './unreadable-segments.ts';
 
 /** An answer that waits until this duty cycle's control batch is safe. */
 export type ControlReply = {
@@ -33,14 +42,22 @@ export type ControlReply = {
 /** `later`: the result comes by `finish`. `written`: it waits for the log. */
 type Answer = { readonly result: unknown } | { readonly written: unknown } | 'later';
 /** Sends the answer that was waited for: a result, or the error of the side job that should have found it. */
-type Finish = (result: unknown, error?: SideJobResult['error']) => void;
+export type Finish = (result: unknown, error?: SideJobResult['error']) => void;
 type RequestOf<Op extends ShardControlRequest['op']> = Extract<ShardControlRequest, { op: Op }>;
+type DeferredRequest = RequestOf<'listDelayed' | 'cancelDelayed' | 'endTransaction' | 'listHalf'>;
+/** What has to read the log, or to wait for it. */
+type LaterRequest =
+  | RequestOf<'redrive' | 'locate' | 'topicAt' | 'findKey' | 'drain'>
+  | DeferredRequest;
 
 export class ControlPath {
   private readonly context: ShardContext;
   private readonly groups: GroupTable;
   private readonly deadLetters: DeadLetters;
   private readonly keeper: LogKeeper;
+  private readonly unreadable: UnreadableSegments;
+  private readonly queries: DeferredQueries;
+  private readonly halves: HalfMessages;
   /** Answers of this duty cycle, to be queued behind its control batch. */
   readonly replies: ControlReply[] = [];
   /** Answers to be sent as soon as the reply ring has room. */
@@ -53,11 +70,18 @@ export class ControlPath {
     groups: GroupTable,
     deadLetters: DeadLetters,
     keeper: LogKeeper,
+    deferred: DeferredPath,
+    unreadable: UnreadableSegments,
   ) {
+    this.unreadable = unreadable;
     this.context = context;
     this.groups = groups;
     this.deadLetters = deadLetters;
     this.keeper = keeper;
+    this.queries = new DeferredQueries(context, (topicId, key, finish) =>
+      this.findKey({ op: 'findKey', topicId, key, max: 1 }, finish, context.log.written),
+    );
+    this.halves = new HalfMessages(context, deferred, this.queries);
   }
 
   /** @param at - payload of a REQUEST_CONTROL */
@@ -75,10 +99,13 @@ export class ControlPath {
       const request = JSON.parse(
         readText(bytes, at + envelope.CONTROL_JSON, at + length),
       ) as ShardControlRequest;
-      const answer = this.carryOut(request, portIndex, finish);
+      const written = (result: unknown): void => {
+        this.replies.push({ port: portIndex, session, correlation, result });
+      };
+      const answer = this.carryOut(request, portIndex, finish, written);
       if (answer === 'later') return;
       if ('result' in answer) finish(answer.result);
-      else this.replies.push({ port: portIndex, session, correlation, result: answer.written });
+      else written(answer.written);
     } catch (error) {
       const { code, message } = toSluiceError(error);
       fail(code, message);
@@ -94,7 +121,12 @@ export class ControlPath {
     if (!action()) this.unsent.push(action);
   }
 
-  private carryOut(request: ShardControlRequest, portIndex: number, finish: Finish): Answer {
+  private carryOut(
+    request: ShardControlRequest,
+    portIndex: number,
+    finish: Finish,
+    written: (result: unknown) => void,
+  ): Answer {
     switch (request.op) {
       case 'putTopic':
         return this.write({ put: 'topic', topic: request.topic });
@@ -115,26 +147,87 @@ export class ControlPath {
         return { result: {} };
       case 'seek':
         return this.seek(request);
+      case 'commitOffsets':
+      case 'groupOffset':
+      case 'lockQueues':
+      case 'unlockQueues':
+        return carryOutOfMembers(this.context, this.groups, request);
       case 'topicStatus':
-        return { result: this.topicStatus(request.topicId) };
+        return { result: topicStatus(this.context, request.topicId) };
+      case 'offsetAtTime':
+        return { result: offsetAtTime(this.context, request) };
       case 'groupStatus':
-        return { result: { queues: this.groupStatus(request.groupId) } };
+        return { result: { queues: groupStatus(this.context, this.deadLetters, request.groupId) } };
       case 'shardStatus':
-        return { result: this.shardStatus() };
+        return { result: shardStatus(this.context, this.keeper.logStart, this.unreadable) };
+      case 'replicaState':
+      case 'putReplica':
+      case 'settledPage':
+      case 'settledLogged':
+      case 'takeSettled':
+      case 'slavesHeard':
+        throw new SluiceError('UNSUPPORTED', 'this broker has no replication');
+      case 'redrive':
+      case 'locate':
+      case 'topicAt':
+      case 'findKey':
+      case 'listDelayed':
+      case 'cancelDelayed':
+      case 'endTransaction':
+      case 'listHalf':
+      case 'drain':
+        return this.carryOutLater(request, finish, written);
+    }
+  }
+
+  private carryOutLater(
+    request: LaterRequest,
+    finish: Finish,
+    written: (result: unknown) => void,
+  ): Answer {
+    switch (request.op) {
       case 'redrive':
         this.checkWritable();
-        this.deadLetters.redrive(request.groupId, request.max, (redriven) => finish({ redriven }));
+        this.deadLetters.redrive(request.groupId, request.max, (redriven) => written({ redriven }));
         return 'later';
       case 'locate':
         return this.locate(request.position, finish);
+      case 'topicAt':
+        return this.topicAt(request.place, finish);
       case 'findKey':
         return this.findKey(request, finish);
+      case 'listDelayed':
+      case 'cancelDelayed':
+      case 'endTransaction':
+      case 'listHalf':
+        this.carryOutDeferred(request, finish, written);
+        return 'later';
       case 'drain':
         this.onDrain?.(() => finish({}));
         return 'later';
-      case 'replicaState':
-      case 'putReplica':
-        throw new SluiceError('UNSUPPORTED', 'this broker has no replication');
+    }
+  }
+
+  /** Requests about messages that cannot be seen yet. */
+  private carryOutDeferred(
+    request: DeferredRequest,
+    finish: Finish,
+    written: (result: unknown) => void,
+  ): void {
+    switch (request.op) {
+      case 'listDelayed':
+        this.queries.list(request, finish);
+        return;
+      case 'listHalf':
+        this.halves.list(request, finish);
+        return;
+      case 'cancelDelayed':
+        this.checkWritable();
+        this.queries.cancel(request, finish, written);
+        return;
+      case 'endTransaction':
+        this.checkWritable();
+        this.halves.end(request, finish, written);
     }
   }
 
@@ -160,11 +253,14 @@ export class ControlPath {
 
   private attach(request: RequestOf<'attach'>, portIndex: number): Answer {
     const { subscription: id, groupId, topicId, filter, leaseMs, credit } = request;
+    const isOrdered = request.ordered === true;
     for (const queue of this.context.state.queuesOf(topicId)) {
       this.groups.ensurePosition(groupId, queue, () => startOffset(queue, request.from));
     }
     this.groups.attach(
-      new Subscription({ id, port: portIndex, groupId, topicId, leaseMs, credit, filter }),
+      new Subscription({
+        ...{ id, port: portIndex, groupId, topicId, leaseMs, credit, filter, isOrdered },
+      }),
     );
     return { written: {} };
   }
@@ -182,90 +278,49 @@ export class ControlPath {
     return request.dryRun ? { result } : { written: result };
   }
 
-  private topicStatus(topicId: number): unknown {
-    const queues = this.context.state.queuesOf(topicId).map((queue) => ({
-      queueId: queue.queueId,
-      minOffset: queue.minOffset,
-      maxOffset: queue.visibleEnd,
-      lastStoredAtMs: queue.lastStoredAtMs < 0 ? null : queue.lastStoredAtMs,
-    }));
-    return { queues };
-  }
-
-  private groupStatus(groupId: number): GroupQueueStatus[] {
-    const { state } = this.context;
-    const letters = this.deadLetters.queueOf(groupId);
-    const found: GroupQueueStatus[] = [];
-    for (const one of state.allGroupQueues()) {
-      const queue = state.queue(one.topicId, one.queueId);
-      if (one.groupId !== groupId || queue === undefined || queue === letters) continue;
-      found.push({
-        topicId: one.topicId,
-        queueId: one.queueId,
-        ackedThrough: one.settledThrough,
-        maxOffset: queue.visibleEnd,
-        lag: one.lag(queue.visibleEnd),
-        inFlight: one.inFlight,
-        retrying: one.retries.messages,
-        dead: 0,
-        owner: one.owner === 0 ? null : one.owner,
-      });
-    }
-    if (letters !== undefined) found.push(this.lettersStatus(groupId, letters));
-    return found;
-  }
-
-  private lettersStatus(groupId: number, letters: ConsumeQueue): GroupQueueStatus {
-    const one = this.context.state.groupQueue(groupId, letters.topicId, letters.queueId);
-    const ackedThrough = Math.max(one?.settledThrough ?? 0, letters.minOffset);
-    const { topicId, queueId, visibleEnd } = letters;
-    const dead = visibleEnd - ackedThrough;
-    return {
-      topicId,
-      queueId,
-      ackedThrough,
-      maxOffset: visibleEnd,
-      lag: 0,
-      inFlight: 0,
-      retrying: 0,
-      dead,
-      owner: null,
-    };
-  }
-
-  private shardStatus(): ShardStatus {
-    const { config, log, commit, refusal, fenced } = this.context;
-    return {
-      shard: config.shard,
-      appended: log.appended,
-      written: log.written,
-      flushed: log.flushed,
-      commit,
-      logStart: this.keeper.logStart,
-      state: fenced !== undefined ? 'fenced' : refusal !== undefined ? 'read-only' : 'running',
-      reason: refusal?.text ?? null,
-    };
-  }
-
   private locate(value: number, finish: Finish): Answer {
-    const { config } = this.context;
     if (value >= this.context.commit) return { result: null };
-    const job = {
-      kind: 'locate',
-      value,
-      segmentBytes: config.segmentBytes,
-      chunkBytes: chunkBytesOf(config),
-    } as const;
-    this.context.submit(job, (result) => finish(this.locations(result)[0] ?? null, result.error));
+    this.context.submit(this.locateJob(value), (result) =>
+      finish(this.locations(result)[0] ?? null, result.error),
+    );
     return 'later';
   }
 
-  private findKey(request: RequestOf<'findKey'>, finish: Finish): Answer {
-    const { config, commit } = this.context;
+  /** What waits may have left the place where it was first stored, and is known by it all the same. */
+  private topicAt(place: number, finish: Finish): Answer {
+    const { table } = this.context.state.deferred;
+    const origin = table.originOf(place);
+    if (origin !== undefined)
+      return { result: { topicId: table.get(table.rowOf(origin)).topicId } satisfies TopicAt };
+    if (place >= this.context.commit) return { result: { topicId: null } satisfies TopicAt };
+    this.context.submit(this.locateJob(place), ({ found, error }) =>
+      finish({ topicId: found?.[0]?.topicId ?? null } satisfies TopicAt, error),
+    );
+    return 'later';
+  }
+
+  private locateJob(value: number): Omit<Extract<SideJob, { kind: 'locate' }>, 'job'> {
+    const { config } = this.context;
+    const { segmentBytes } = config;
+    return { kind: 'locate', value, segmentBytes, chunkBytes: chunkBytesOf(config) };
+  }
+
+  /** @param end - where the search ends: what is confirmed, or more for an answer that waits for that */
+  private findKey(
+    request: RequestOf<'findKey'>,
+    finish: Finish,
+    end: number = this.context.commit,
+  ): Answer {
+    const { config, state } = this.context;
+    const holding = new Set(
+      state
+        .queuesOf(request.topicId)
+        .flatMap((queue) => queue.sealedSegments().map(({ segment }) => segment)),
+    );
     const indexed = this.keeper.indexEnd / config.segmentBytes;
     const open: number[] = [];
     for (
-      let segment = Math.floor(Math.max(0, commit - 1) / config.segmentBytes);
+      let segment = Math.floor(Math.max(0, end - 1) / config.segmentBytes);
       segment >= indexed;
       segment -= 1
     )
@@ -275,9 +330,9 @@ export class ControlPath {
       topicId: request.topicId,
       key: request.key,
       max: request.max,
-      sealed: this.keeper.sealedSegments(),
-      open: commit === 0 ? [] : open,
-      committed: commit,
+      sealed: this.keeper.sealedSegments().filter((segment) => holding.has(segment)),
+      open: end === 0 ? [] : open,
+      committed: end,
       segmentBytes: config.segmentBytes,
       chunkBytes: chunkBytesOf(config),
     } as const;
@@ -289,28 +344,10 @@ export class ControlPath {
   private locations(result: SideJobResult): MessageLocation[] {
     return (result.found ?? [])
       .filter((found) => {
+        if (found.isDeferred) return false;
         const queue = this.context.state.queue(found.topicId, found.queueId);
         return queue !== undefined && found.baseOffset + found.index >= queue.minOffset;
       })
       .map((found) => ({ ...found, cold: true }));
-  }
-}
-
-/** The offset that a start point means on a queue. */
-function startOffset(queue: ConsumeQueue, to: StartPoint, current = -1): number {
-  switch (to.kind) {
-    case 'earliest':
-      return queue.minOffset;
-    case 'latest':
-      return queue.visibleEnd;
-    case 'time':
-      return Math.min(queue.offsetAtTime(to.epochMs), queue.visibleEnd);
-    case 'offsets': {
-      const named = to.offsets[String(queue.queueId)];
-      // A queue that is not named stays where it is, also while its end cannot be seen yet.
-      if (named === undefined && current >= 0) return current;
-      const wanted = named ?? queue.minOffset;
-      return Math.min(Math.max(wanted, queue.minOffset), queue.visibleEnd);
-    }
   }
 }

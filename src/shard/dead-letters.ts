@@ -25,6 +25,8 @@ export class DeadLetters {
   /** Taken out of their group queue, waiting for the dead-letter topic to exist. */
   private waiting: { one: GroupQueue; range: NextRange }[] = [];
   private readonly askedAtMs = new Map<number, number>();
+  /** Where the last redrive of a dead-letter queue that is under way ends. */
+  private readonly redriveEnds = new Map<ConsumeQueue, number>();
 
   constructor(context: ShardContext, groups: GroupTable, copier: MessageCopier) {
     this.context = context;
@@ -42,14 +44,20 @@ export class DeadLetters {
   doWork(): number {
     if (this.waiting.length === 0) return 0;
     const before = this.waiting.length;
-    this.waiting = this.waiting.filter(({ one, range }) => !this.start(one, range));
+    // Thousands of one group may wait, among thousands of topics.
+    const letters = new Map<number, ConsumeQueue | undefined>();
+    for (const { one } of this.waiting)
+      if (!letters.has(one.groupId)) letters.set(one.groupId, this.queueOf(one.groupId));
+    this.waiting = this.waiting.filter(
+      ({ one, range }) => !this.start(one, range, letters.get(one.groupId)),
+    );
     return before - this.waiting.length;
   }
 
   /**
    * Sends up to `max` dead letters of a group back to the topics they came from.
    *
-   * @param done - called with the number that was sent
+   * @param done - called with the number that was sent, when all that was done for it is in the log or on its way there
    */
   redrive(groupId: number, max: number, done: (redriven: number) => void): void {
     const letters = this.queueOf(groupId);
@@ -65,16 +73,21 @@ export class DeadLetters {
     }
     one.raiseTo(letters.minOffset);
     let redriven = 0;
+    // What a request before is still sending is left to it.
+    const next = Math.max(one.settledThrough, this.redriveEnds.get(letters) ?? 0);
+    const end = Math.max(next, Math.min(letters.visibleEnd, next + max));
+    this.redriveEnds.set(letters, end);
     this.copier.add({
-      source: letters,
-      next: one.settledThrough,
-      end: Math.min(letters.visibleEnd, one.settledThrough + max),
+      ...{ source: letters, next, end },
       route: (reader) => this.routeBack(reader),
       onPart: (start, end, isCopied) => {
         if (isCopied) redriven += end - start;
         this.groups.settle(one, start, end);
       },
-      onEnd: () => done(redriven),
+      onEnd: () => {
+        if (this.redriveEnds.get(letters) === end) this.redriveEnds.delete(letters);
+        done(redriven);
+      },
     });
   }
 
@@ -86,13 +99,12 @@ export class DeadLetters {
     return undefined;
   }
 
-  private start(one: GroupQueue, range: NextRange): boolean {
+  private start(one: GroupQueue, range: NextRange, letters: ConsumeQueue | undefined): boolean {
     const { state } = this.context;
     const source = state.queue(one.topicId, one.queueId);
     const topic = state.topics.get(one.topicId);
     // The topic or the group is gone: there is nobody to keep these for.
     if (source === undefined || topic === undefined || !state.groups.has(one.groupId)) return true;
-    const letters = this.queueOf(one.groupId);
     if (letters === undefined || topic.deadLetterOf !== null) {
       if (topic.deadLetterOf !== null) this.groups.settle(one, range.start, range.end);
       else this.askForTopic(one.groupId);

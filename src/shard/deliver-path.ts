@@ -56,6 +56,11 @@ export class DeliverPath {
     this.nextLeaseId = this.context.state.boot * LEASES_PER_BOOT + 1;
   }
 
+  /** Without a boot of its own, a slave's leases have numbers of their own. */
+  beginLeases(firstLease: number): void {
+    this.nextLeaseId = firstLease + 1;
+  }
+
   /** Delivers what is ready. @returns deliveries made */
   doWork(): number {
     // A boot whose number is not safe may be given that number again, and with it the same leases.
@@ -85,7 +90,9 @@ export class DeliverPath {
     const range = one.next(queue.visibleEnd, this.context.clock.monotonicMs(), attemptsMax);
     if (range === undefined) return 'nothing';
     if (range.attempt > attemptsMax) {
-      this.deadLetters.add(one, range);
+      // A slave writes no dead letters: it holds them back until there is a master.
+      if (this.context.isFollowing) one.takeOut(range, range.end - range.start);
+      else this.deadLetters.add(one, range);
       return 'skipped';
     }
     const subscription = this.groups.subscriptions.get(one.owner);
@@ -105,7 +112,7 @@ export class DeliverPath {
     const inBatch = Math.min(range.end, entry.baseOffset + entry.count) - range.start;
     if (!subscription.mayMatch(entry.bloomLow, entry.bloomHigh))
       return this.skip(one, range, inBatch);
-    const count = Math.min(inBatch, subscription.credit);
+    const count = one.isOrdered ? 1 : Math.min(inBatch, subscription.credit);
     const extent = this.extent;
     extent.position = entry.position;
     extent.baseOffset = entry.baseOffset;

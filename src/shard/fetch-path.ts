@@ -1,5 +1,6 @@
 /** Messages by offset: answered with extents at once, or held until something is visible or the time is over. Shard thread. */
 import { getU64 } from '../base/bytes.ts';
+import { heapPop, heapPush, type IsBefore } from '../base/heap.ts';
 import type { ConsumeQueue, LookUp } from '../log/consume-queue.ts';
 import { emptyEntry, type QueueEntry } from '../log/entry-table.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
@@ -7,12 +8,17 @@ import type { PageLoader } from './page-loader.ts';
 import type { ShardContext } from './shard-context.ts';
 import type { Extent, ShardPort } from './shard-port.ts';
 import { queueKey } from './shard-state.ts';
+import type { Unreadable } from './unreadable-segments.ts';
 
 /** Extents of one answer: as many records as a small reply holds. */
 const EXTENTS_MAX = 64;
+/** Milliseconds until one is looked at again that found the reply ring full. */
+const LATER_MS = 2;
+/** The same for one whose entries are being loaded: its queue calls when they are there. */
+const LOADING_MS = 100;
 
-/** `nothing`: the end of the queue. `later`: entries are being loaded, or the reply ring is full. */
-type FetchOutcome = 'done' | 'nothing' | 'later';
+/** `nothing`: the end of the queue. `later`: the reply ring is full. */
+type FetchOutcome = 'done' | 'nothing' | 'loading' | 'later';
 
 type Fetch = {
   readonly port: ShardPort;
@@ -23,14 +29,25 @@ type Fetch = {
   readonly messagesMax: number;
   readonly bytesMax: number;
   readonly deadlineMs: number;
+  /** When it is looked at next, if its queue does not call before; Infinity once it is answered. */
+  dueMs: number;
 };
+
+/** A look at a fetch that is planned; another time has been set since where `dueMs` is not the fetch's. */
+type Look = { readonly dueMs: number; readonly fetch: Fetch };
+const isSooner: IsBefore<Look> = (one, other) => one.dueMs < other.dueMs;
+/** Looks that nobody needs any more are swept out when they are more than those that wait, and than this. */
+const SWEEP_MIN = 64;
 
 export class FetchPath {
   private readonly context: ShardContext;
   private readonly pages: PageLoader;
   private readonly entry: QueueEntry = emptyEntry();
-  private readonly waiting = new Map<number, Fetch[]>();
+  /** By queue. */
+  private readonly waiting = new Map<number, Set<Fetch>>();
   private waitingCount = 0;
+  /** A heap by time. Tens of thousands wait, each with a time of its own: only those whose turn it is are looked at. */
+  private looks: Look[] = [];
 
   constructor(context: ShardContext, pages: PageLoader) {
     this.context = context;
@@ -67,55 +84,81 @@ export class FetchPath {
       bytesMax: view.getUint32(at + envelope.FETCH_BYTES_MAX, true),
       deadlineMs:
         this.context.clock.monotonicMs() + view.getUint32(at + envelope.FETCH_WAIT_MS, true),
+      dueMs: Number.POSITIVE_INFINITY,
     };
-    if (this.answer(fetch) !== 'done') this.hold(fetch);
+    const outcome = this.answer(fetch);
+    if (outcome !== 'done') this.hold(fetch, outcome);
   }
 
   /** Something of this queue is visible, or in memory, that was not. */
   wake(queue: ConsumeQueue): void {
     if (this.waitingCount === 0) return;
-    const key = queueKey(queue.topicId, queue.queueId);
-    this.retry(key, (fetch) => this.answer(fetch) === 'done');
+    for (const fetch of this.waiting.get(keyOf(queue)) ?? [])
+      this.planOrForget(fetch, this.answer(fetch));
   }
 
   /** Answers those whose time is over. */
   onTime(nowMs: number): void {
-    if (this.waitingCount === 0) return;
-    for (const key of this.waiting.keys()) {
-      this.retry(key, (fetch) => this.answerInTime(fetch, nowMs));
+    for (
+      let look = this.looks[0];
+      look !== undefined && look.dueMs <= nowMs;
+      look = this.looks[0]
+    ) {
+      heapPop(this.looks, isSooner);
+      const { fetch, dueMs } = look;
+      if (fetch.dueMs === dueMs) this.planOrForget(fetch, this.answerInTime(fetch, nowMs));
     }
   }
 
   nextTimerMs(): number {
-    let next = Number.POSITIVE_INFINITY;
-    if (this.waitingCount > 0) {
-      for (const list of this.waiting.values())
-        for (const fetch of list) next = Math.min(next, fetch.deadlineMs);
-    }
-    return next;
+    return this.looks[0]?.dueMs ?? Number.POSITIVE_INFINITY;
   }
 
-  private hold(fetch: Fetch): void {
-    const key = queueKey(fetch.queue.topicId, fetch.queue.queueId);
-    const list = this.waiting.get(key);
-    if (list === undefined) this.waiting.set(key, [fetch]);
-    else list.push(fetch);
+  private hold(fetch: Fetch, outcome: FetchOutcome): void {
+    const key = keyOf(fetch.queue);
+    const held = this.waiting.get(key);
+    if (held === undefined) this.waiting.set(key, new Set([fetch]));
+    else held.add(fetch);
     this.waitingCount += 1;
+    this.planOrForget(fetch, outcome);
   }
 
-  private retry(key: number, isDone: (fetch: Fetch) => boolean): void {
-    const list = this.waiting.get(key);
-    if (list === undefined) return;
-    const left = list.filter((fetch) => !isDone(fetch));
-    this.waitingCount -= list.length - left.length;
-    if (left.length === 0) this.waiting.delete(key);
-    else this.waiting.set(key, left);
+  /** One that is not answered is looked at again: when its time is over, or soon, when something held it up. */
+  private planOrForget(fetch: Fetch, outcome: FetchOutcome): void {
+    if (outcome === 'done') {
+      this.forget(fetch);
+      return;
+    }
+    const nowMs = this.context.clock.monotonicMs();
+    const lookMs = outcome === 'later' ? LATER_MS : LOADING_MS;
+    const dueMs = outcome === 'nothing' ? fetch.deadlineMs : nowMs + lookMs;
+    if (dueMs === fetch.dueMs) return;
+    fetch.dueMs = dueMs;
+    heapPush(this.looks, { dueMs, fetch }, isSooner);
+    this.sweep();
   }
 
-  private answerInTime(fetch: Fetch, nowMs: number): boolean {
+  private forget(fetch: Fetch): void {
+    const key = keyOf(fetch.queue);
+    const held = this.waiting.get(key);
+    held?.delete(fetch);
+    if (held?.size === 0) this.waiting.delete(key);
+    this.waitingCount -= 1;
+    fetch.dueMs = Number.POSITIVE_INFINITY;
+    this.sweep();
+  }
+
+  private sweep(): void {
+    if (this.looks.length <= 2 * this.waitingCount + SWEEP_MIN) return;
+    this.looks = this.looks
+      .filter((look) => look.dueMs === look.fetch.dueMs)
+      .sort((one, other) => one.dueMs - other.dueMs);
+  }
+
+  private answerInTime(fetch: Fetch, nowMs: number): FetchOutcome {
     const outcome = this.answer(fetch);
-    if (outcome !== 'nothing' || fetch.deadlineMs > nowMs) return outcome === 'done';
-    return this.reply(fetch, fetch.offset, []);
+    if (outcome !== 'nothing' || fetch.deadlineMs > nowMs) return outcome;
+    return this.reply(fetch, fetch.offset, []) ? 'done' : 'later';
   }
 
   private answer(fetch: Fetch): FetchOutcome {
@@ -132,13 +175,17 @@ export class FetchPath {
     let messages = 0;
     let bytes = 0;
     let found: LookUp = 'end';
+    let unreadable: Unreadable | undefined;
+    const load = (segment: number, offset: number): void => {
+      unreadable = this.pages.load(queue, segment, offset);
+    };
     while (
       next < queue.visibleEnd &&
       messages < fetch.messagesMax &&
       bytes < fetch.bytesMax &&
       extents.length < EXTENTS_MAX
     ) {
-      found = queue.find(next, this.entry, this.pages.loaderFor(queue));
+      found = queue.find(next, this.entry, load);
       if (found !== 'found') break;
       const { entry } = this;
       if (entry.baseOffset + entry.count > queue.visibleEnd) break;
@@ -160,8 +207,16 @@ export class FetchPath {
       bytes += entry.bytes;
     }
     // At the end after damage there may be offsets that no message has: they are the end as well.
-    if (extents.length === 0) return found === 'loading' ? 'later' : 'nothing';
-    return this.reply(fetch, next, extents) ? 'done' : 'later';
+    if (extents.length > 0) return this.reply(fetch, next, extents) ? 'done' : 'later';
+    if (unreadable !== undefined) return this.refuse(fetch, unreadable);
+    return found === 'loading' ? 'loading' : 'nothing';
+  }
+
+  private refuse({ port, session, correlation }: Fetch, unreadable: Unreadable): FetchOutcome {
+    const { code, text, retryMs } = unreadable;
+    return port.failed(session, correlation, envelope.REQUEST_FETCH, code, text, retryMs)
+      ? 'done'
+      : 'later';
   }
 
   private reply(fetch: Fetch, next: number, extents: readonly Extent[]): boolean {
@@ -169,4 +224,8 @@ export class FetchPath {
     const offsets = { min: queue.minOffset, max: queue.visibleEnd, next };
     return fetch.port.fetched(fetch.session, fetch.correlation, offsets, extents);
   }
+}
+
+function keyOf({ topicId, queueId }: ConsumeQueue): number {
+  return queueKey(topicId, queueId);
 }

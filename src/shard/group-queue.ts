@@ -42,6 +42,8 @@ export class GroupQueue {
   cursor: number;
   /** Subscription that the queue is assigned to; 0 for none. Set by `assign`. */
   owner = 0;
+  /** One message at a time, and none before those in front of it are settled. Set by `assign`. */
+  isOrdered = false;
   /** Number of the owner's last return: told with each delivery, so that it knows which were sent before. */
   returnsKnown = 0;
   /** Leases of subscriptions that had the queue before. */
@@ -53,7 +55,7 @@ export class GroupQueue {
   readonly settled: RangeSet = new RangeSet();
   readonly retries: RetryQueue = new RetryQueue();
   /** On their way to the dead-letter topic: neither delivered nor settled meanwhile. */
-  private takenOut: RetryEntry[] = [];
+  private readonly takenOut = new RetryQueue();
   private readonly leases = new Map<number, Lease>();
   /** No lease ends before this: a lower bound, so that most looks at the clock cost one comparison. */
   private deadlineMinMs: number = Number.POSITIVE_INFINITY;
@@ -69,24 +71,33 @@ export class GroupQueue {
   /**
    * What comes next for the owner: a due retry first, else the messages after the cursor. Nothing while messages of a
    * former owner are still out, so that a queue is never worked on in two places. What has used up its attempts needs no
-   * owner: nobody will be given it.
+   * owner: nobody will be given it. In an ordered queue nothing passes what is out or waits for its time; of the range that is
+   * given only the first message may be leased.
    *
    * @param visibleEnd - one past the last message that may be seen
    */
   next(visibleEnd: number, nowMs: number, attemptsMax: number): NextRange | undefined {
-    const retry = this.retries.peek(nowMs);
+    const due = this.retries.peek(nowMs);
+    // After a start it may be known of a message that it comes again, and not yet that it may be seen.
+    const retry = due !== undefined && due.start < visibleEnd ? due : undefined;
     const isUsedUp = retry !== undefined && retry.attempt > attemptsMax;
     if (!isUsedUp && (this.owner === 0 || this.foreignLeases > 0)) return undefined;
-    if (retry !== undefined)
+    const isNewFirst = this.isOrdered && this.firstNew() < (retry?.start ?? 0);
+    if (
+      this.isOrdered &&
+      this.mustWait(isNewFirst || retry === undefined ? this.firstNew() : retry.start)
+    )
+      return undefined;
+    if (retry !== undefined && !isNewFirst)
       return {
         start: retry.start,
-        end: retry.end,
+        end: Math.min(retry.end, visibleEnd),
         attempt: retry.attempt,
         isRetry: true,
         reason: retry.reason,
       };
     if (this.isWindowFull) return undefined;
-    this.cursor = this.nextNew(Math.max(this.cursor, this.settledThrough));
+    this.cursor = this.firstNew();
     if (this.cursor >= visibleEnd) return undefined;
     const end = Math.min(
       visibleEnd,
@@ -97,7 +108,8 @@ export class GroupQueue {
   }
 
   /** Gives the queue to a subscription, or to nobody (0). */
-  assign(subscription: number): void {
+  assign(subscription: number, isOrdered = false): void {
+    this.isOrdered = isOrdered;
     if (this.owner !== subscription) this.returnsKnown = 0;
     this.owner = subscription;
     this.foreignLeases = 0;
@@ -111,6 +123,11 @@ export class GroupQueue {
       count > 0 && range.start + count <= range.end,
       'a lease covers a part of what is next',
       count,
+    );
+    invariant(
+      !this.isOrdered || (count === 1 && this.inFlight === 0),
+      'an ordered queue has one message out',
+      ...([count, this.inFlight] as const),
     );
     this.leaveQueue(range, count);
     const open = new RangeSet();
@@ -131,7 +148,25 @@ export class GroupQueue {
   takeOut(range: NextRange, count: number): void {
     this.leaveQueue(range, count);
     const { start, attempt, reason } = range;
-    this.takenOut.push({ start, end: start + count, attempt, dueAtMs: 0, reason });
+    this.takenOut.push({ start, end: start + count, attempt, dueAtMs: 0, reason }, 0);
+  }
+
+  /** What was taken out is back where it was. */
+  returnTakenOut(nowMs: number): void {
+    const entries = this.takenOut.entries();
+    this.takenOut.clear();
+    for (const entry of entries) this.retry(entry, nowMs);
+  }
+
+  /** Nothing is known here of [start, end) any more but that somebody settles it: neither leases nor retries. */
+  forget(start: number, end: number): void {
+    for (const lease of [...this.leases.values()]) {
+      const removed = lease.open.remove(start, end);
+      lease.openCount -= removed;
+      this.inFlight -= removed;
+      if (lease.openCount === 0) this.endLease(lease);
+    }
+    this.retries.remove(start, end);
   }
 
   /** Settles the first `count` messages of `range` without delivering them (filtered out, damaged, expired). */
@@ -152,18 +187,12 @@ export class GroupQueue {
   ): { parts: [start: number, end: number][]; attempt: number } {
     const lease = this.leases.get(leaseId);
     if (lease === undefined) return { parts: [], attempt: 0 };
-    const parts = lease.open
-      .runs()
-      .map(([runStart, runEnd]): [number, number] => [
-        Math.max(runStart, start),
-        Math.min(runEnd, end),
-      ])
-      .filter(([partStart, partEnd]) => partStart < partEnd);
+    const parts = lease.open.within(start, end);
     for (const [partStart, partEnd] of parts) {
       lease.openCount -= lease.open.remove(partStart, partEnd);
       this.inFlight -= partEnd - partStart;
     }
-    if (lease.openCount === 0) this.forget(lease);
+    if (lease.openCount === 0) this.endLease(lease);
     return { parts, attempt: lease.attempt };
   }
 
@@ -174,7 +203,7 @@ export class GroupQueue {
 
   /** Marks [start, end) as done for good. */
   settle(start: number, end: number): void {
-    if (this.takenOut.length > 0) this.takenOut = without(this.takenOut, start, end);
+    this.takenOut.remove(start, end);
     if (end <= this.settledThrough) return;
     if (start <= this.settledThrough) {
       this.settledThrough = this.settled.size === 0 ? end : this.settled.absorb(end);
@@ -182,6 +211,8 @@ export class GroupQueue {
       this.settled.add(start, end);
     }
     if (this.cursor < this.settledThrough) this.cursor = this.settledThrough;
+    // A slave's cursor never goes that far by itself: without this it would remember every message that was ever retried.
+    if (this.gaps.size > 0) this.gaps.remove(0, this.settledThrough);
   }
 
   /** @returns false when the lease has ended or does not cover all of it */
@@ -201,7 +232,7 @@ export class GroupQueue {
     this.deadlineMinMs = Number.POSITIVE_INFINITY;
     for (const lease of this.leases.values()) {
       if (lease.deadlineMs <= nowMs || lease.subscription === subscription) {
-        this.forget(lease);
+        this.endLease(lease);
         this.inFlight -= lease.openCount;
         ended.push(lease);
       } else this.deadlineMinMs = Math.min(this.deadlineMinMs, lease.deadlineMs);
@@ -230,7 +261,7 @@ export class GroupQueue {
    * the cursor, so that it comes in order.
    */
   retriesAfterRestart(nowMs: number): RetryEntry[] {
-    const found = [...this.retries.entries(), ...this.takenOut];
+    const found = [...this.retries.entries(), ...this.takenOut.entries()];
     for (const { attempt, open } of this.leases.values()) {
       for (const [start, end] of open.runs())
         found.push({ start, end, attempt, dueAtMs: nowMs, reason: '' });
@@ -246,7 +277,7 @@ export class GroupQueue {
     this.inFlight = 0;
     this.deadlineMinMs = Number.POSITIVE_INFINITY;
     this.retries.clear();
-    this.takenOut = [];
+    this.takenOut.clear();
     this.settled.clear();
     this.settledThrough = offset;
     this.cursor = offset;
@@ -270,9 +301,19 @@ export class GroupQueue {
   /** May nothing new be delivered until something is settled? Bounds memory, not the distance that acks may lie apart. */
   get isWindowFull(): boolean {
     if (this.leases.size >= GROUP_QUEUE_LEASES_MAX) return true;
-    const takenOut = this.takenOut.reduce((sum, { start, end }) => sum + end - start, 0);
-    const tracked = this.inFlight + this.retries.messages + takenOut;
+    const tracked = this.inFlight + this.retries.messages + this.takenOut.messages;
     return tracked >= GROUP_QUEUE_WINDOW_MAX || this.settled.size >= GROUP_QUEUE_WINDOW_MAX;
+  }
+
+  /** Is something out, or waiting, that stands before `offset` in an ordered queue? */
+  private mustWait(offset: number): boolean {
+    if (this.inFlight > 0 || !this.takenOut.isEmpty) return true;
+    return this.retries.firstStart() < offset;
+  }
+
+  /** The first offset that was never delivered and may be. */
+  private firstNew(): number {
+    return this.nextNew(Math.max(this.cursor, this.settledThrough));
   }
 
   /** The next offset at or after `from` that is neither settled nor waiting for a retry. */
@@ -291,18 +332,8 @@ export class GroupQueue {
     else this.cursor = range.start + count;
   }
 
-  private forget(lease: Lease): void {
+  private endLease(lease: Lease): void {
     this.leases.delete(lease.id);
     if (lease.subscription !== this.owner) this.foreignLeases -= 1;
   }
-}
-
-/** The parts of entries that lie outside [start, end). */
-function without(entries: readonly RetryEntry[], start: number, end: number): RetryEntry[] {
-  return entries.flatMap((entry) =>
-    [
-      { ...entry, end: Math.min(entry.end, start) },
-      { ...entry, start: Math.max(entry.start, end) },
-    ].filter((part) => part.start < part.end),
-  );
 }

@@ -4,10 +4,9 @@
  */
 import { RangeSet } from '../base/range-set.ts';
 import type { ConsumeQueue } from '../log/consume-queue.ts';
-import type { OffsetRange } from '../log/control-record.ts';
+import type { GroupPosition, OffsetRange } from '../log/control-record.ts';
 import type { GroupQueue, Lease } from './group-queue.ts';
 import type { ShardContext } from './shard-context.ts';
-import type { MetadataRecord } from './shard-state.ts';
 import type { Subscription } from './subscription.ts';
 
 /** Delay that a group gives by itself: its back-off list. */
@@ -77,7 +76,7 @@ export class GroupTable {
       if (one === undefined) continue;
       this.subscriptions.get(one.owner)?.queues.delete(one);
       const owner = this.subscriptions.get(owners.get(queue.queueId) ?? 0);
-      one.assign(owner?.id ?? 0);
+      one.assign(owner?.id ?? 0, owner?.isOrdered === true);
       owner?.queues.add(one);
       this.ready.add(one);
     }
@@ -91,19 +90,19 @@ export class GroupTable {
 
   /** Sets the group's position on a queue, now and in the log. */
   setPosition(groupId: number, queue: ConsumeQueue, offset: number): void {
-    const before = this.context.state.groupQueue(groupId, queue.topicId, queue.queueId);
-    if (before !== undefined) this.unlogged.delete(before);
-    const record: MetadataRecord = {
-      put: 'position',
-      groupId,
-      topicId: queue.topicId,
-      queueId: queue.queueId,
-      offset,
-    };
-    this.context.state.applyMetadata(record);
-    this.context.control.metadata(record);
-    const after = this.context.state.groupQueue(groupId, queue.topicId, queue.queueId);
-    if (after !== undefined) this.ready.add(after);
+    const { topicId, queueId } = queue;
+    this.setPositions([{ groupId, topicId, queueId, offset }]);
+  }
+
+  /** The same for several, in one record. */
+  setPositions(positions: readonly GroupPosition[]): void {
+    const { state, groupLog } = this.context;
+    for (const { groupId, topicId, queueId, offset } of positions) {
+      const before = state.groupQueue(groupId, topicId, queueId);
+      if (before !== undefined) this.unlogged.delete(before);
+      this.ready.add(state.setPosition(groupId, topicId, queueId, offset));
+    }
+    groupLog.positions(positions);
   }
 
   /** [start, end) is done for good; logged at the end of the duty cycle. */
@@ -111,6 +110,25 @@ export class GroupTable {
     one.settle(start, end);
     this.logSettled(one, start, end);
     if (one.owner !== 0) this.ready.add(one);
+  }
+
+  /** The same for what was settled at another broker, whatever is on lease or waits here. */
+  settleElsewhere(one: GroupQueue, start: number, end: number): void {
+    one.forget(start, end);
+    this.settle(one, start, end);
+  }
+
+  /** Nobody is served any more: what is out comes again, and no attempt is counted. */
+  leaveAll(): void {
+    const nowMs = this.context.clock.monotonicMs();
+    for (const one of this.context.state.allGroupQueues()) {
+      for (const lease of one.endLeases(Number.POSITIVE_INFINITY))
+        this.release(one, lease.open.runs(), lease.attempt);
+      one.returnTakenOut(nowMs);
+      one.assign(0);
+    }
+    this.subscriptions.clear();
+    this.ready.clear();
   }
 
   /** Remembers that [start, end), which is settled already, must go into the log. */
@@ -139,7 +157,7 @@ export class GroupTable {
     reason: string,
   ): void {
     if (runs.length === 0) return;
-    const { clock, control, state, steadyEpochMs } = this.context;
+    const { clock, groupLog, state, steadyEpochMs } = this.context;
     const nowMs = clock.monotonicMs();
     const delay =
       delayMs === DELAY_OF_GROUP
@@ -149,7 +167,7 @@ export class GroupTable {
     for (const [start, end] of runs)
       one.retry({ start, end, attempt: attempt + 1, dueAtMs, reason }, nowMs);
     const dueAtEpochMs = Math.round(steadyEpochMs() + delay);
-    control.retry(
+    groupLog.retry(
       one.groupId,
       one.topicId,
       one.queueId,
@@ -196,12 +214,12 @@ export class GroupTable {
 
   /** Puts what was settled into the control records. */
   writeSettled(): void {
-    const { control } = this.context;
+    const { groupLog } = this.context;
     for (const [one, ranges] of this.unlogged) {
       const runs: OffsetRange[] = ranges
         .runs()
         .map(([start, end]) => ({ start, count: end - start }));
-      control.settled(one.groupId, one.topicId, one.queueId, runs);
+      groupLog.settled(one.groupId, one.topicId, one.queueId, runs);
     }
     this.unlogged.clear();
     this.unloggedCount = 0;

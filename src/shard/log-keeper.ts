@@ -5,6 +5,7 @@
 
 import type { ConsumeQueue, QueueSegment } from '../log/consume-queue.ts';
 import { encodeSnapshot, SNAPSHOTS_KEPT } from '../log/snapshot.ts';
+import type { DeferredPath } from './deferred-path.ts';
 import { chunkBytesOf } from './shard-config.ts';
 import type { ShardContext } from './shard-context.ts';
 import type { VolumeKeeper } from './volume-keeper.ts';
@@ -37,6 +38,7 @@ type KeptSnapshot = {
 export class LogKeeper {
   private readonly context: ShardContext;
   private readonly volume: VolumeKeeper;
+  private readonly deferred: DeferredPath;
   /** Positions below: entries are in index files, not in memory. A multiple of the segment size. */
   indexEnd: number;
   /** Position of the last snapshot that is on the disk. */
@@ -71,6 +73,7 @@ export class LogKeeper {
   constructor(
     context: ShardContext,
     volume: VolumeKeeper,
+    deferred: DeferredPath,
     from: {
       indexEnd: number;
       snapshotPosition: number;
@@ -80,6 +83,7 @@ export class LogKeeper {
   ) {
     this.context = context;
     this.volume = volume;
+    this.deferred = deferred;
     this.indexEnd = from.indexEnd;
     this.snapshotPosition = from.snapshotPosition;
     this.snapshots = [];
@@ -100,6 +104,11 @@ export class LogKeeper {
   get logStart(): number {
     const oldest = Math.min(...this.live.keys(), this.indexEnd / this.context.config.segmentBytes);
     return oldest * this.context.config.segmentBytes;
+  }
+
+  /** Snapshots that were begun in this life. */
+  get snapshotCount(): number {
+    return this.snapshotsBegun;
   }
 
   /** Sealed segments with an index, newest first. */
@@ -132,7 +141,7 @@ export class LogKeeper {
       indexEnd: this.indexEnd,
       image: state.image(nowMs, steadyEpochMs()),
     };
-    const bytes = encodeSnapshot(log.appended, image);
+    const bytes = encodeSnapshot(log.appended, image, state.deferred.table.image());
     this.snapshotTookMs = clock.monotonicMs() - nowMs;
     this.snapshotsBegun += 1;
     const { indexEnd, snapshotsBegun: begun } = this;
@@ -244,7 +253,8 @@ export class LogKeeper {
     if (overBytes > 0) this.dropOldest(Math.ceil(overBytes / config.segmentBytes), () => true);
     if (this.volume.isUnderPressure)
       this.dropOldest(this.volume.excessSegments, (queue, segment) => this.mayDrop(queue, segment));
-    this.releaseUnused();
+    const excess = this.volume.isUnderPressure ? this.volume.excessSegments : 0;
+    this.releaseUnused(Math.max(excess, Math.ceil(overBytes / config.segmentBytes), 0));
   }
 
   /** Lets the oldest segments go, `count` at most, as far as each queue in them allows that. */
@@ -279,28 +289,41 @@ export class LogKeeper {
       this.live.set(segment, (this.live.get(segment) ?? 1) - 1);
   }
 
-  private releaseUnused(): void {
+  /** @param mustGo - the oldest segments whose room is needed: what waits in them for its time is written again */
+  private releaseUnused(mustGo: number): void {
     // Recovery may have to begin with the older snapshot, when the newer one is damaged; a full disk cannot wait for that.
     const { isUnderPressure } = this.volume;
     const safeEnd = this.snapshots.at(isUnderPressure ? -1 : 0)?.indexEnd ?? 0;
     if (isUnderPressure && safeEnd < this.indexEnd) this.snapshotSoon();
+    const { segmentBytes } = this.context.config;
+    const oldest = [...this.live.keys()].sort((left, right) => left - right).slice(0, mustGo);
+    const newestThatMustGo = oldest.at(-1) ?? -1;
     const unused = [...this.live].filter(
       ([segment, queues]) =>
-        queues <= 0 && (segment + 1) * this.context.config.segmentBytes <= safeEnd,
+        queues <= 0 &&
+        (segment + 1) * segmentBytes <= safeEnd &&
+        this.deferred.mayLetGo(segment, segment <= newestThatMustGo),
     );
     for (const [segment] of unused) this.live.delete(segment);
-    this.isReleaseWaiting = [...this.live].some(
-      ([segment, queues]) =>
-        queues <= 0 && (segment + 1) * this.context.config.segmentBytes <= this.indexEnd,
-    );
+    this.isReleaseWaiting = [...this.live].some(([segment, queues]) => {
+      const end = (segment + 1) * segmentBytes;
+      return queues <= 0 && end > safeEnd && end <= this.indexEnd;
+    });
     // Nothing may come any more that would make one due by itself.
-    if (this.isReleaseWaiting) this.snapshotSoon();
+    if (this.isReleaseWaiting) this.anotherSnapshot();
     if (unused.length === 0) return;
     const segments = unused.map(([segment]) => segment);
     const begun = this.snapshotsBegun;
     this.volume.release(segments, () => {
       for (const segment of segments) this.released.push({ segment, begun });
     });
+  }
+
+  /** Two snapshots of one position are one file: for the second to take its place beside the first the log must move. */
+  private anotherSnapshot(): void {
+    const { control, log, isFollowing } = this.context;
+    if (log.appended > this.snapshotPosition) this.snapshotSoon();
+    else if (control.isEmpty && !isFollowing) control.mark();
   }
 
   private scrubWhenDue(nowMs: number): void {

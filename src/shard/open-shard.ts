@@ -1,6 +1,7 @@
 /** Recovers a shard from its storage and builds its agent. Blocks: runs once, before the shard serves. */
 import type { Clock } from '../base/clock.ts';
 import { SluiceError } from '../base/errors.ts';
+import { SmallWriter } from '../commit/log-writer.ts';
 import { PendingReplies } from '../commit/pending-replies.ts';
 import { CheckpointWriter, readCheckpoint } from '../log/checkpoint.ts';
 import { ControlWriter } from '../log/control-record.ts';
@@ -11,6 +12,7 @@ import { type RecoveredLog, recoverLog } from '../log/recovery.ts';
 import { markReleased, releasedSegments } from '../log/released.ts';
 import { repairDirectory } from '../log/repair-directory.ts';
 import { runSideJob } from '../log/run-side-job.ts';
+import { readSettled } from '../log/settled-file.ts';
 import { ShardLog } from '../log/shard-log.ts';
 import type { SideJobs } from '../log/side-job.ts';
 import { readSnapshot } from '../log/snapshot.ts';
@@ -18,9 +20,13 @@ import type { Storage } from '../log/storage.ts';
 import type { TailWindow } from '../log/tail-window.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import type { ShardEvent, ShardMetadata } from '../protocol/shard-control.ts';
+import type { DeferredMeter } from './deferred-path.ts';
+import { ControlLog } from './group-log.ts';
 import { JobQueue } from './job-queue.ts';
 import type { SnapshotState } from './log-keeper.ts';
+import { openJournal } from './open-journal.ts';
 import type { HeldQueue } from './replica-side.ts';
+import type { SettledJournal } from './settled-journal.ts';
 import { ShardAgent } from './shard-agent.ts';
 import { chunkBytesOf, type ShardConfig } from './shard-config.ts';
 import type { ReplySubject, ShardContext } from './shard-context.ts';
@@ -28,6 +34,7 @@ import type { ShardPort } from './shard-port.ts';
 import { ShardState } from './shard-state.ts';
 import { takeLead } from './take-lead.ts';
 
+const SILENT_METER: DeferredMeter = { released: () => {}, waiting: () => {} };
 /** Answers that may wait for the disk at one time. */
 const PENDING_REPLIES_MAX = 65_536;
 /** Bytes of the smallest record: how many offsets a damaged stretch of log may have held. */
@@ -46,6 +53,8 @@ export type OpenShardOptions = {
   /** A name for a log that has none, made by chance; without one it cannot have slaves. */
   readonly logId?: string;
   readonly wakeFlusher: () => void;
+  /** Told of delayed messages that became visible; nobody when it is not given. */
+  readonly meter?: DeferredMeter;
 };
 
 export type OpenedShard = {
@@ -62,11 +71,10 @@ export function openShard(options: OpenShardOptions): OpenedShard {
   const { replication } = config;
   const isBounded = replication?.role === 'slave' || replication?.ack === 'SYNC_MASTER';
   const start = recoverState(options, state, isBounded);
-  const { recovered, indexEnd, snapshotPosition, lastHeaderAt, wasClean } = start;
+  const { recovered, indexEnd, snapshotPosition, lastHeaderAt, wasClean, commit } = start;
   if (replication?.role === 'master') checkReign(state, options.epoch);
   for (const cell of [memory.appended, memory.written, memory.flushed])
     cell.publish(recovered.position);
-  const commit = isBounded ? snapshotPosition : recovered.position;
   memory.commit.publish(commit);
   setFollowing(storage, replication?.role === 'slave');
   const preparedEnd = prepareFirst(options, recovered);
@@ -81,11 +89,12 @@ export function openShard(options: OpenShardOptions): OpenedShard {
     lastHeaderAt,
   });
   const jobs = new JobQueue(options.jobs);
-  const emit = (event: ShardEvent): void => {
-    options.ports[0]?.event(event);
-  };
+  const emit = (event: ShardEvent): boolean => options.ports[0]?.event(event) !== false;
   const { clock } = options;
   const epochOffsetMs = clock.epochMs() - clock.monotonicMs();
+  const control = new ControlWriter(log.batchBytesMax - layout.STORED_HEADER_BYTES);
+  const { journal } = start;
+  const isJournal = replication?.role === 'slave' && journal !== undefined;
   const context: ShardContext = {
     config,
     clock,
@@ -96,7 +105,9 @@ export function openShard(options: OpenShardOptions): OpenedShard {
     state,
     ports: options.ports,
     pending: new PendingReplies<ReplySubject>(PENDING_REPLIES_MAX),
-    control: new ControlWriter(log.batchBytesMax - layout.STORED_HEADER_BYTES),
+    control,
+    groupLog: isJournal ? journal : new ControlLog(control),
+    journal,
     submit: (input, done) => jobs.submit(input, done),
     emit,
     commit,
@@ -119,19 +130,22 @@ export function openShard(options: OpenShardOptions): OpenedShard {
     {
       ...{ indexEnd, snapshotPosition, segments: sealed, epoch: options.epoch },
       released: releasedSegments(storage),
-      ...{ logId: options.logId, held: start.held },
+      ...{ logId: options.logId, held: start.held, meter: options.meter ?? SILENT_METER },
     },
     options.wakeFlusher,
+    config.flushMode === 'ASYNC_FLUSH'
+      ? new SmallWriter({ storage, tail: options.tail, memory, segmentBytes: config.segmentBytes })
+      : undefined,
   );
-  report(recovered, emit);
-  reportMissing(options, start.missing, emit);
-  const metadata = {
-    topics: [...state.topics.values()],
-    groups: [...state.groups.values()],
-    topicIdMax: state.topicIdMax,
-    groupIdMax: state.groupIdMax,
+  reportStart(options, start, emit);
+  return { agent, metadata: metadataOf(state), position: recovered.position };
+}
+
+function metadataOf({ topics, groups, topicIdMax, groupIdMax }: ShardState): ShardMetadata {
+  return {
+    ...{ topics: [...topics.values()], groups: [...groups.values()] },
+    ...{ topicIdMax, groupIdMax },
   };
-  return { agent, metadata, position: recovered.position };
 }
 
 /** Nobody may write under an epoch that is over in the log itself. @throws NOT_MASTER */
@@ -178,6 +192,11 @@ type RecoveredState = {
   readonly held: readonly HeldQueue[];
   /** The stop before was a clean one. */
   readonly wasClean: boolean;
+  /** Commit position to begin with. */
+  readonly commit: number;
+  readonly journal: SettledJournal | undefined;
+  /** What of the journal is not there any more. */
+  readonly journalLoss: string | undefined;
 };
 
 /** Snapshot first, then the log: entries from where the index ends, everything else from where the snapshot stands. */
@@ -194,7 +213,8 @@ function recoverState(
   repairDirectory(storage);
   const snapshot = readSnapshot(storage);
   const snapshotState = snapshot?.state as SnapshotState | undefined;
-  if (snapshotState !== undefined) state.restore(snapshotState.image, nowMs, epochNowMs);
+  if (snapshot !== undefined && snapshotState !== undefined)
+    state.restore(snapshotState.image, snapshot.rows, nowMs, epochNowMs);
   const segments = storage
     .list()
     .map(segmentOfName)
@@ -207,6 +227,10 @@ function recoverState(
   const checkpoint = readCheckpoint(storage);
   // Of what came after the snapshot nobody here knows whether others have it.
   const shown = new Map([...state.queues.values()].map((queue) => [queue, queue.storedEnd]));
+  // A slave that served without its master has kept how far that had confirmed.
+  const kept = config.replication === undefined ? undefined : readSettled(storage);
+  const { commit: keptCommit } = typeof kept === 'object' ? kept : { commit: 0 };
+  const told = config.replication?.role === 'slave' ? keptCommit : 0;
   let lastHeaderAt = -1;
   const recovered = recoverLog({
     storage,
@@ -221,8 +245,13 @@ function recoverState(
       const isNew = position >= snapshotPosition;
       lastHeaderAt = position;
       state.noteEpoch(view.getUint32(at + layout.STORED_EPOCH, true), position);
-      if (kind === layout.KIND_DATA) state.addBatch(bytes, view, at, position, isNew);
-      else if (kind === layout.KIND_CONTROL && isNew) {
+      if (kind === layout.KIND_DATA) {
+        const queue = state.addBatch(bytes, view, at, position, isNew);
+        const end = position + view.getUint32(at + layout.STORED_BYTES, true);
+        if (queue !== undefined && end <= told) shown.set(queue, queue.storedEnd);
+      } else if (kind === layout.KIND_DEFERRED && isNew) {
+        state.addDeferred(bytes, view, at, position);
+      } else if (kind === layout.KIND_CONTROL && isNew) {
         state.addControl(bytes, view, at, nowMs, epochNowMs);
       }
     },
@@ -240,7 +269,12 @@ function recoverState(
   }
   const wasClean = checkpoint?.isClean === true && checkpoint.flushed === recovered.position;
   if (wasClean && config.replication !== undefined) confirm(options, recovered.position);
-  return { recovered, missing, indexEnd, snapshotPosition, lastHeaderAt, held, wasClean };
+  const confirmed = Math.max(snapshotPosition, Math.min(told, recovered.position));
+  const commit = isBounded ? confirmed : recovered.position;
+  return {
+    ...{ recovered, missing, indexEnd, snapshotPosition, lastHeaderAt, held, wasClean, commit },
+    ...openJournal(options, state, kept, recovered.position),
+  };
 }
 
 /**
@@ -251,13 +285,17 @@ function recoverState(
  */
 function dropMissing(storage: Storage, state: ShardState, present: ReadonlySet<number>): number[] {
   const named = new Set<number>();
+  const released = new Set(releasedSegments(storage));
+  const isFollower = isFollowing(storage);
   for (const queue of state.queues.values()) {
     for (const { segment } of queue.sealedSegments()) if (!present.has(segment)) named.add(segment);
-    queue.dropMissing((segment) => !present.has(segment));
+    queue.dropMissing(
+      (segment) => !present.has(segment),
+      (segment) => isFollower || released.has(segment),
+    );
   }
-  const released = new Set(releasedSegments(storage));
   const unmarked = [...named].filter((segment) => !released.has(segment));
-  if (!isFollowing(storage)) return unmarked.sort((left, right) => left - right);
+  if (!isFollower) return unmarked.sort((left, right) => left - right);
   // A log that came as files from a master came without what the master had let go: here nobody can tell.
   if (unmarked.length > 0) markReleased(storage, unmarked);
   return [];
@@ -307,6 +345,16 @@ function report(recovered: RecoveredLog, emit: (event: ShardEvent) => void): voi
       message: `${recovered.cutBytes} unconfirmed bytes behind position ${recovered.position} were cut`,
     });
   }
+}
+
+function reportStart(
+  options: OpenShardOptions,
+  { recovered, journalLoss, missing }: RecoveredState,
+  emit: (event: ShardEvent) => void,
+): void {
+  report(recovered, emit);
+  if (journalLoss !== undefined) emit({ event: 'recovered', message: journalLoss });
+  reportMissing(options, missing, emit);
 }
 
 function reportMissing(

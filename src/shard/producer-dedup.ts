@@ -16,7 +16,7 @@ import {
 /** What to do with a batch that carries a producer id. */
 export type DedupVerdict =
   | { readonly kind: 'new' }
-  /** Stored before; `baseOffset` -1 when it is too long ago to know where. */
+  /** Stored before; `baseOffset` -1 when it is too long ago to know where, or (with a position) when it was deferred. */
   | {
       readonly kind: 'duplicate';
       readonly baseOffset: number;
@@ -35,6 +35,9 @@ export type DedupState = readonly [
   next: number,
   batches: readonly number[],
 ];
+
+/** Instead of a base offset: the batch has none yet, because it cannot be seen before its time. */
+export const OFFSET_NONE = -1;
 
 /** A producer that was used within so many batches keeps its place in the order of use: moving it costs more than it tells. */
 const MOVE_INTERVAL = 1024;
@@ -142,9 +145,10 @@ function findBatch({ batches, next }: Producer, sequence: number, count: number)
     const first = batches.number(back, SEQUENCE);
     const past = first + batches.number(back, COUNT);
     if (sequence >= first && sequence + count <= past) {
+      const baseOffset = batches.number(back, BASE_OFFSET);
       return {
         kind: 'duplicate',
-        baseOffset: batches.number(back, BASE_OFFSET) + (sequence - first),
+        baseOffset: baseOffset === OFFSET_NONE ? OFFSET_NONE : baseOffset + (sequence - first),
         position: batches.number(back, POSITION),
         endPosition: batches.number(back, END_POSITION),
       };

@@ -4,6 +4,8 @@ import * as envelope from '../protocol/envelope-layout.ts';
 import {
   type ControlResult,
   PENDING_CONTROL,
+  PENDING_DEFERRED,
+  PENDING_DEFERRED_DUPLICATE,
   PENDING_DUPLICATE,
   PENDING_NOTHING,
   PENDING_PRODUCED,
@@ -12,6 +14,13 @@ import {
   type ShardContext,
 } from './shard-context.ts';
 import type { ShardPort } from './shard-port.ts';
+
+/** Flags of the answer to a batch, by kind of reply. */
+const PRODUCED_FLAGS: Readonly<Record<number, number>> = {
+  [PENDING_DUPLICATE]: envelope.PRODUCED_FLAG_DUPLICATE,
+  [PENDING_DEFERRED]: envelope.PRODUCED_FLAG_DEFERRED,
+  [PENDING_DEFERRED_DUPLICATE]: envelope.PRODUCED_FLAG_DEFERRED | envelope.PRODUCED_FLAG_DUPLICATE,
+};
 
 type Reply = NonNullable<ReturnType<ShardContext['pending']['peek']>>;
 
@@ -65,7 +74,7 @@ function sendReply(port: ShardPort | undefined, reply: Reply, durability: number
     correlation,
     queueId: (reply.subject as ConsumeQueue).queueId,
     durability,
-    flags: reply.kind === PENDING_DUPLICATE ? envelope.PRODUCED_FLAG_DUPLICATE : 0,
+    flags: PRODUCED_FLAGS[reply.kind] ?? 0,
     count: reply.count,
     baseOffset: reply.baseOffset,
     batchPosition: reply.batchPosition,

@@ -1,21 +1,33 @@
 /**
- * Messages of one group and queue that wait to be delivered again: those that are due in offset order, the others in a heap
- * by due time. Times are monotonic milliseconds.
+ * Messages of one group and queue that wait to be delivered again: those that are due in offset order, the others by due time.
+ * Times are monotonic milliseconds. A group may have tens of thousands, each with a time of its own, and every one of them is
+ * taken out again one by one, by recovery and by slaves too: nothing here looks at all of them.
  */
+import { heapPop, heapPush, heapSink, type IsBefore } from '../base/heap.ts';
+import { RunList } from '../base/run-list.ts';
 
 /** A run of messages and the number of the delivery to come. */
 export type RetryEntry = {
-  start: number;
-  end: number;
-  attempt: number;
-  dueAtMs: number;
+  readonly start: number;
+  readonly end: number;
+  readonly attempt: number;
+  readonly dueAtMs: number;
   /** Why the last delivery failed, for the dead letter; empty after a restart. */
-  reason: string;
+  readonly reason: string;
 };
 
+/** `isGone`: taken out, and passed over in its heap. */
+type Waiting = RetryEntry & { start: number; isDue: boolean; isGone: boolean };
+
+/** Entries that are gone are swept out of a heap when they are more than the others, and than this. */
+const SWEEP_MIN = 64;
+
 export class RetryQueue {
-  private readonly due: RetryEntry[] = [];
-  private readonly later: RetryEntry[] = [];
+  /** All that wait. */
+  private readonly runs = new RunList<Waiting>();
+  /** Heaps: by offset, by due time. */
+  private due: Waiting[] = [];
+  private later: Waiting[] = [];
   /** Messages waiting, due or not. */
   messages = 0;
 
@@ -24,15 +36,19 @@ export class RetryQueue {
   }
 
   push(entry: RetryEntry, nowMs: number): void {
-    this.messages += entry.end - entry.start;
-    if (entry.dueAtMs <= nowMs) this.insertDue(entry);
-    else this.pushLater(entry);
+    this.add(entry, entry.dueAtMs <= nowMs);
   }
 
   /** The due entry with the lowest offset, left where it is. */
   peek(nowMs: number): RetryEntry | undefined {
-    while (this.later.length > 0 && (this.later[0] as RetryEntry).dueAtMs <= nowMs)
-      this.insertDue(this.popLater());
+    for (let next = this.later[0]; next !== undefined; next = this.later[0]) {
+      if (!next.isGone && next.dueAtMs > nowMs) break;
+      heapPop(this.later, isEarlier);
+      if (next.isGone) continue;
+      next.isDue = true;
+      heapPush(this.due, next, isLower);
+    }
+    while (this.due[0]?.isGone === true) heapPop(this.due, isLower);
     return this.due[0];
   }
 
@@ -41,79 +57,70 @@ export class RetryQueue {
     const entry = this.due[0];
     if (entry === undefined) return;
     this.messages -= count;
-    if (entry.start + count === entry.end) this.due.shift();
-    else entry.start += count;
+    if (entry.start + count === entry.end) {
+      heapPop(this.due, isLower);
+      this.runs.delete(entry);
+      return;
+    }
+    entry.start += count;
+    heapSink(this.due, isLower);
   }
 
   /** When the next entry becomes due; Infinity when none is waiting for its time. */
   nextDueAtMs(): number {
+    while (this.later[0]?.isGone === true) heapPop(this.later, isEarlier);
     return this.later[0]?.dueAtMs ?? Number.POSITIVE_INFINITY;
   }
 
-  /** All entries, for the snapshot. */
+  /** The lowest offset that waits, due or not; Infinity when nothing does. */
+  firstStart(): number {
+    return this.runs.first()?.start ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** All entries in offset order, for the snapshot. */
   entries(): RetryEntry[] {
-    return [...this.due, ...this.later];
+    return this.runs.all();
   }
 
   /** Forgets the messages from `start` (inclusive) to `end` (exclusive), wherever they wait. */
   remove(start: number, end: number): void {
     if (this.messages === 0) return;
-    const entries = this.entries();
-    if (!entries.some((entry) => entry.start < end && entry.end > start)) return;
-    this.clear();
-    for (const entry of entries) {
-      if (entry.start < start)
-        this.push({ ...entry, end: Math.min(entry.end, start) }, Number.NEGATIVE_INFINITY);
-      if (entry.end > end)
-        this.push({ ...entry, start: Math.max(entry.start, end) }, Number.NEGATIVE_INFINITY);
+    for (const entry of this.runs.within(start, end)) {
+      this.runs.delete(entry);
+      this.messages -= entry.end - entry.start;
+      entry.isGone = true;
+      if (entry.start < start) this.add({ ...entry, end: start }, entry.isDue);
+      if (entry.end > end) this.add({ ...entry, start: end }, entry.isDue);
     }
+    this.sweep();
   }
 
   clear(): void {
-    this.due.length = 0;
-    this.later.length = 0;
+    this.runs.clear();
+    this.due = [];
+    this.later = [];
     this.messages = 0;
   }
 
-  private insertDue(entry: RetryEntry): void {
-    let low = 0;
-    let high = this.due.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.due[middle] as RetryEntry).start < entry.start) low = middle + 1;
-      else high = middle;
-    }
-    this.due.splice(low, 0, entry);
+  private add({ start, end, attempt, dueAtMs, reason }: RetryEntry, isDue: boolean): void {
+    const entry = { start, end, attempt, dueAtMs, reason, isDue, isGone: false };
+    this.messages += end - start;
+    this.runs.add(entry);
+    if (isDue) heapPush(this.due, entry, isLower);
+    else heapPush(this.later, entry, isEarlier);
   }
 
-  private pushLater(entry: RetryEntry): void {
-    const heap = this.later;
-    let at = heap.push(entry) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >>> 1;
-      if ((heap[parent] as RetryEntry).dueAtMs <= entry.dueAtMs) break;
-      heap[at] = heap[parent] as RetryEntry;
-      at = parent;
-    }
-    heap[at] = entry;
-  }
-
-  private popLater(): RetryEntry {
-    const heap = this.later;
-    const top = heap[0] as RetryEntry;
-    const last = heap.pop() as RetryEntry;
-    if (heap.length === 0) return top;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      const right = heap[child + 1];
-      if (right !== undefined && right.dueAtMs < (heap[child] as RetryEntry).dueAtMs) child += 1;
-      if ((heap[child] as RetryEntry).dueAtMs >= last.dueAtMs) break;
-      heap[at] = heap[child] as RetryEntry;
-      at = child;
-    }
-    heap[at] = last;
-    return top;
+  private sweep(): void {
+    if (this.due.length + this.later.length <= 2 * this.runs.size + SWEEP_MIN) return;
+    // In order, an array is a heap.
+    this.due = this.due
+      .filter(({ isGone }) => !isGone)
+      .sort((one, other) => one.start - other.start);
+    this.later = this.later
+      .filter(({ isGone }) => !isGone)
+      .sort((one, other) => one.dueAtMs - other.dueAtMs);
   }
 }
+
+const isLower: IsBefore<Waiting> = (one, other) => one.start < other.start;
+const isEarlier: IsBefore<Waiting> = (one, other) => one.dueAtMs < other.dueAtMs;

@@ -5,11 +5,13 @@
 import type { ErrorCode } from '../base/error-codes.ts';
 import { KIB } from '../base/units.ts';
 import { boundedCommit, safePosition } from '../commit/commit-policy.ts';
+import type { SmallWriter } from '../commit/log-writer.ts';
 import type { ConsumeQueue } from '../log/consume-queue.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
 import { ControlPath } from './control-path.ts';
 import { DeadLetters } from './dead-letters.ts';
+import { type DeferredMeter, DeferredPath } from './deferred-path.ts';
 import { DeliverPath } from './deliver-path.ts';
 import { FetchPath } from './fetch-path.ts';
 import { GroupTable } from './group-table.ts';
@@ -46,12 +48,15 @@ export class ShardAgent {
   private readonly volume: VolumeKeeper;
   private readonly produce: ProducePath;
   private readonly settle: SettlePath;
+  private readonly deferred: DeferredPath;
   private readonly deliver: DeliverPath;
   private readonly fetch: FetchPath;
   private readonly control: ControlPath;
+  private readonly pages: PageLoader;
   private readonly deadLetters: DeadLetters;
   private readonly replica: ReplicaSide | undefined;
   private readonly wakeFlusher: () => void;
+  private readonly smallWriter: SmallWriter | undefined;
   private readonly sender: ReplySender;
   private timerAtMs: number = Number.NEGATIVE_INFINITY;
   private draining: (() => void)[] = [];
@@ -70,33 +75,45 @@ export class ShardAgent {
       epoch: number;
       logId: string | undefined;
       held: readonly HeldQueue[];
+      meter: DeferredMeter;
     },
     wakeFlusher: () => void,
+    smallWriter: SmallWriter | undefined,
   ) {
     this.context = context;
     this.jobs = jobs;
     this.wakeFlusher = wakeFlusher;
+    this.smallWriter = smallWriter;
     this.volume = new VolumeKeeper(context);
-    this.keeper = new LogKeeper(context, this.volume, from);
+    this.deferred = new DeferredPath(context, from.meter);
+    this.keeper = new LogKeeper(context, this.volume, this.deferred, from);
     this.groups = new GroupTable(context);
     const pages = new PageLoader(context, (queue) => this.wake(queue));
+    this.pages = pages;
     this.copier = new MessageCopier(context, pages);
     this.deadLetters = new DeadLetters(context, this.groups, this.copier);
     this.produce = new ProducePath(context);
     this.settle = new SettlePath(context, this.groups);
     this.deliver = new DeliverPath(context, this.groups, this.deadLetters, pages);
     this.fetch = new FetchPath(context, pages);
-    this.control = new ControlPath(context, this.groups, this.deadLetters, this.keeper);
+    this.control = new ControlPath(
+      ...([context, this.groups, this.deadLetters, this.keeper, this.deferred] as const),
+      pages.unreadable,
+    );
     this.control.onDrain = (done) => this.draining.push(done);
     this.sender = { context, onVisible: (queue) => this.wake(queue) };
     const { replication } = context.config;
     if (replication !== undefined)
       this.replica = new ReplicaSide({
-        ...{ context, keeper: this.keeper, replication, held: from.held },
+        ...{ context, keeper: this.keeper, groups: this.groups, replication, held: from.held },
         ...{ epoch: from.epoch, logId: from.logId, onVisible: (queue) => this.wake(queue) },
         onLead: () => {
           this.deliver.beginBoot();
           this.groups.watchAll();
+        },
+        onServe: (firstLease) => {
+          context.bootEnd = 0;
+          this.deliver.beginLeases(firstLease);
         },
       });
   }
@@ -109,10 +126,12 @@ export class ShardAgent {
     work += this.readRequests();
     if (this.isMetadataLogged()) work += this.deadLetters.doWork() + this.copier.doWork();
     this.appendControl();
+    // Behind the control records of this cycle. A shard that is about to stop leaves the rest to its next life.
+    if (this.draining.length === 0) work += this.deferred.doWork();
     this.publishAppended();
     work += this.observePositions();
     work += releaseReplies(this.sender);
-    work += this.deliver.doWork();
+    if (this.replica?.mayDeliver !== false) work += this.deliver.doWork();
     this.control.sendUnsent();
     if (nowMs - this.timerAtMs >= TIMER_INTERVAL_MS) this.onTime(nowMs);
     this.finishDrain();
@@ -135,8 +154,12 @@ export class ShardAgent {
   msUntilDue(): number {
     if (this.isBlocked || this.draining.length > 0 || this.keeper.isSnapshotWaiting) return 1;
     const replicaMs = this.replica?.nextTimerMs() ?? Number.POSITIVE_INFINITY;
-    const next = Math.min(this.groups.nextTimerMs(), this.fetch.nextTimerMs(), replicaMs);
-    return Math.max(0, Math.min(100, next - this.context.clock.monotonicMs()));
+    const next = Math.min(
+      ...[this.groups.nextTimerMs(), this.fetch.nextTimerMs(), this.pages.nextTimerMs()],
+      replicaMs,
+    );
+    const leftMs = Math.min(next - this.context.clock.monotonicMs(), this.deferred.msUntilDue());
+    return Math.max(0, Math.min(100, leftMs));
   }
 
   private wake(queue: ConsumeQueue): void {
@@ -173,9 +196,10 @@ export class ShardAgent {
     }
     switch (type) {
       case envelope.REQUEST_PRODUCE:
+      case envelope.REQUEST_DEFER:
         // What is refused anyway is not kept waiting for room.
         if (this.context.refusal === undefined && !this.isMetadataLogged()) return this.block();
-        return this.produce.handle(port, index, at, length) === 'done' || this.block();
+        return this.produce.handle(port, index, type, at, length) === 'done' || this.block();
       case envelope.REQUEST_SETTLE:
         this.settle.handle(port, index, at);
         return true;
@@ -233,6 +257,10 @@ export class ShardAgent {
       this.refuseAnswers();
       return;
     }
+    if (this.replica?.answerLater(this.settle.replies, this.control.replies) === true) {
+      this.forgetAnswers();
+      return;
+    }
     if (pending.room <= answers) return;
     while (!control.isEmpty) {
       if (log.noRoomFor(control.nextBytes) !== undefined) return;
@@ -249,6 +277,10 @@ export class ShardAgent {
     for (const { port, session, correlation, result } of this.control.replies) {
       this.pushAnswer(PENDING_CONTROL, port, session, correlation, { result });
     }
+    this.forgetAnswers();
+  }
+
+  private forgetAnswers(): void {
     this.settle.replies.length = 0;
     this.control.replies.length = 0;
   }
@@ -277,8 +309,7 @@ export class ShardAgent {
     for (const { port, session, correlation } of this.control.replies) {
       ports[port]?.failed(session, correlation, envelope.REQUEST_CONTROL, fenced.code, fenced.text);
     }
-    this.settle.replies.length = 0;
-    this.control.replies.length = 0;
+    this.forgetAnswers();
     this.context.control.clear();
   }
 
@@ -287,10 +318,10 @@ export class ShardAgent {
     if (log.appended === this.publishedAppended) return;
     this.publishedAppended = log.appended;
     log.publish();
-    this.wakeFlusher();
+    if (this.smallWriter?.write() !== true) this.wakeFlusher();
   }
 
-  /** Takes over the flusher's positions and moves the commit position, or fences the shard when the flusher has failed. */
+  /** Takes over the positions of the disk and moves the commit position, or fences the shard when the disk has failed. */
   private observePositions(): number {
     const { context } = this;
     context.log.observe();
@@ -314,8 +345,10 @@ export class ShardAgent {
   private fence(code: ErrorCode): void {
     const { context } = this;
     if (context.fenced !== undefined) return;
+    const cause = this.smallWriter?.failure?.message;
     const text =
-      'the disk refused a write or a sync; what was not confirmed may be lost, and nothing more is taken';
+      `the disk refused a write or a sync${cause === undefined ? '' : ` (${cause})`}; ` +
+      'what was not confirmed may be lost, and nothing more is taken';
     context.fenced = { code, text };
     context.refusal = context.fenced;
     context.emit({ event: 'fenced', code, message: text });
@@ -325,6 +358,7 @@ export class ShardAgent {
     this.timerAtMs = nowMs;
     this.groups.onTime(nowMs);
     this.fetch.onTime(nowMs);
+    this.pages.onTime(nowMs);
     this.volume.doWork(nowMs);
     this.keeper.doWork(nowMs);
     for (const port of this.context.ports) port.sweepLeases();

@@ -24,6 +24,9 @@ export type ShardConfig = {
   readonly diskHardRatio: number;
   /** Share above which old segments are let go early where topics allow it, 0 to 1. */
   readonly diskSoftRatio: number;
+  /** How often the producer of a half message is asked about it, and the pause between; defaults of RocketMQ where absent. */
+  readonly transactionCheckMax?: number;
+  readonly transactionCheckIntervalMs?: number;
   /** Absent: nobody else has this log. */
   readonly replication?: ShardReplication;
 };

@@ -9,6 +9,8 @@ import type { ShardLog } from '../log/shard-log.ts';
 import type { SideJobInput, SideJobResult } from '../log/side-job.ts';
 import type { TailWindow } from '../log/tail-window.ts';
 import type { ShardEvent } from '../protocol/shard-control.ts';
+import type { GroupLog } from './group-log.ts';
+import type { SettledJournal } from './settled-journal.ts';
 import type { ShardConfig } from './shard-config.ts';
 import type { ShardPort } from './shard-port.ts';
 import type { ShardState } from './shard-state.ts';
@@ -32,9 +34,14 @@ export type ShardContext = {
   readonly pending: PendingReplies<ReplySubject>;
   /** Control records of this duty cycle; appended as one batch. */
   readonly control: ControlWriter;
+  /** Where it is written down what groups do. */
+  readonly groupLog: GroupLog;
+  /** What was settled here while this broker was a slave without a master; undefined: nobody else has this log. */
+  readonly journal: SettledJournal | undefined;
   /** Hands work to another thread; `done` runs in a later duty cycle. */
   readonly submit: (job: SideJobInput, done: (result: SideJobResult) => void) => void;
-  readonly emit: (event: ShardEvent) => void;
+  /** @returns false when the reply ring was full: nobody was told */
+  readonly emit: (event: ShardEvent) => boolean;
   /** Wall time that follows the monotonic clock: what is planned or kept by it does not jump when somebody sets the clock. */
   readonly steadyEpochMs: () => number;
   /** The commit position waits for others too: on a slave, and on a SYNC_MASTER. */
@@ -59,3 +66,6 @@ export const PENDING_SETTLED = 3;
 export const PENDING_CONTROL = 4;
 /** Its sender was told that the outcome is unknown; there is nothing to show. */
 export const PENDING_NOTHING = 5;
+/** Like PRODUCED and DUPLICATE for a batch that cannot be seen yet: its base offset is its due time. */
+export const PENDING_DEFERRED = 6;
+export const PENDING_DEFERRED_DUPLICATE = 7;

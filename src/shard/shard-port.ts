@@ -128,9 +128,16 @@ export class ShardPort {
     return true;
   }
 
+  /** An answer that the ring can never hold becomes an error: what was asked for has been carried out. */
   control(session: number, correlation: number, result: unknown): boolean {
     const json = encoder.encode(JSON.stringify(result));
-    const at = this.replies.claim(envelope.REPLY_CONTROL, envelope.CONTROL_JSON + json.length);
+    const length = envelope.CONTROL_JSON + json.length;
+    if (length > this.replies.payloadMax) {
+      const text = `the answer has ${json.length} bytes, and ringBytes allows ${this.replies.payloadMax}; what was asked for is done`;
+      const { REQUEST_CONTROL } = envelope;
+      return this.failed(session, correlation, REQUEST_CONTROL, 'LIMIT_REACHED', text);
+    }
+    const at = this.replies.claim(envelope.REPLY_CONTROL, length);
     if (at === RING_FULL) return false;
     this.replies.view.setUint32(at + envelope.CONTROL_SESSION, session, true);
     this.replies.view.setUint32(at + envelope.CONTROL_CORRELATION, correlation, true);

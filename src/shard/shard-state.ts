@@ -5,12 +5,7 @@
 import { getU64 } from '../base/bytes.ts';
 import { TOPIC_QUEUES_MAX } from '../base/limits.ts';
 import { ConsumeQueue, type QueueSegment } from '../log/consume-queue.ts';
-import {
-  type ControlVisitor,
-  type OffsetRange,
-  type RetryRange,
-  readControl,
-} from '../log/control-record.ts';
+import { type ControlVisitor, type OffsetRange, readControl } from '../log/control-record.ts';
 import { emptyEntry, type QueueEntry } from '../log/entry-table.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
@@ -20,13 +15,16 @@ import {
   shardOf,
   type TopicRecord,
 } from '../protocol/shard-control.ts';
+import { type DeferredImage, DeferredState } from './deferred-state.ts';
+import { type GroupQueueState, groupQueueImage, retryEntry } from './group-image.ts';
 import { GroupQueue } from './group-queue.ts';
-import { type DedupState, dedupKey, ProducerDedup } from './producer-dedup.ts';
-import type { RetryEntry } from './retry-queue.ts';
+import { type DedupState, dedupKey, OFFSET_NONE, ProducerDedup } from './producer-dedup.ts';
+import { type LockRecord, QueueLocks } from './queue-locks.ts';
 
 /** Metadata as it stands in the log. */
 export type MetadataRecord =
   | MetadataChange
+  /** Only in logs from before there were POSITION records. */
   | {
       readonly put: 'position';
       readonly groupId: number;
@@ -34,6 +32,8 @@ export type MetadataRecord =
       readonly queueId: number;
       readonly offset: number;
     }
+  /** Another client of a group, or none, may consume a queue in order. */
+  | { readonly put: 'lock'; readonly lock: LockRecord }
   /** One more start of the broker: leases of the run before are not valid in this one. */
   | { readonly put: 'boot'; readonly boot: number }
   /** Makes this log unlike every other: followers of one never take up another. The first record of a replicated log. */
@@ -51,15 +51,6 @@ type QueueState = {
   readonly segments: readonly QueueSegment[];
 };
 
-type GroupQueueState = {
-  readonly groupId: number;
-  readonly topicId: number;
-  readonly queueId: number;
-  readonly settledThrough: number;
-  readonly settled: readonly (readonly [number, number])[];
-  readonly retries: readonly RetryRange[];
-};
-
 type StateImage = {
   readonly epochs?: readonly EpochStart[];
   readonly logId?: string;
@@ -72,7 +63,10 @@ type StateImage = {
   readonly groups: readonly GroupRecord[];
   readonly queues: readonly QueueState[];
   readonly groupQueues: readonly GroupQueueState[];
+  readonly locks?: readonly LockRecord[];
   readonly producers: readonly DedupState[];
+  /** Absent in snapshots from before messages could be deferred. */
+  readonly deferred?: DeferredImage;
 };
 
 /** Where the batches of a reign begin: position of its first header. */
@@ -88,6 +82,9 @@ export class ShardState {
   readonly groups: Map<number, GroupRecord> = new Map();
   readonly queues: Map<number, ConsumeQueue> = new Map();
   readonly dedup: ProducerDedup = new ProducerDedup();
+  /** Messages that cannot be seen yet. */
+  readonly deferred: DeferredState = new DeferredState();
+  readonly locks: QueueLocks = new QueueLocks();
   topicIdMax = 0;
   groupIdMax = 0;
   boot = 0;
@@ -148,13 +145,17 @@ export class ShardState {
     if (last === undefined || epoch > last.epoch) this.epochs.push({ epoch, first: position });
   }
 
-  /** Takes a data batch into queue and dedup table. `at` is the stored batch's place in `bytes`. */
+  /**
+   * Takes a data batch into queue and dedup table. `at` is the stored batch's place in `bytes`.
+   *
+   * @param isNew - false: everything but the queue's entries is known already
+   */
   addBatch(
     bytes: Uint8Array,
     view: DataView,
     at: number,
     position: number,
-    withDedup: boolean,
+    isNew: boolean,
   ): ConsumeQueue | undefined {
     const topicId = view.getUint32(at + layout.STORED_TOPIC_ID, true);
     const queueId = view.getUint16(at + layout.STORED_QUEUE_ID, true);
@@ -170,17 +171,43 @@ export class ShardState {
     entry.bloomHigh = view.getUint32(batchAt + layout.BATCH_BLOOM_HIGH, true);
     entry.storedAtMs = getU64(view, at + layout.STORED_AT_MS);
     queue.push(entry);
-    if (withDedup && view.getUint16(batchAt + layout.BATCH_PRODUCER_ID_BYTES, true) > 0) {
-      const reader = this.reader.open(bytes, view, batchAt);
-      this.dedup.record(dedupKey(topicId, queueId, reader.producerId), reader.producerEpoch, {
-        sequence: reader.sequence,
-        count: entry.count,
-        baseOffset: entry.baseOffset,
-        position,
-        endPosition: position + entry.bytes,
-      });
-    }
+    const flags = view.getUint16(at + layout.STORED_FLAGS, true);
+    // A copy has its producer's sequence from when it was sent.
+    if (isNew && (flags & layout.STORED_FLAG_RELEASED) !== 0) this.deferred.addCopy(view, at);
+    else if (isNew) this.noteProducer(bytes, view, at, position, entry.baseOffset);
     return queue;
+  }
+
+  /** Takes in a deferred batch; it adds nothing to its queue. `at` is the stored batch's place in `bytes`. */
+  addDeferred(bytes: Uint8Array, view: DataView, at: number, position: number): void {
+    const topicId = view.getUint32(at + layout.STORED_TOPIC_ID, true);
+    const queueId = view.getUint16(at + layout.STORED_QUEUE_ID, true);
+    if (this.queue(topicId, queueId) === undefined) return;
+    this.deferred.addBatch(bytes, view, at, position);
+    const flags = view.getUint16(at + layout.STORED_FLAGS, true);
+    if ((flags & layout.DEFERRED_FLAG_MOVED) === 0)
+      this.noteProducer(bytes, view, at, position, OFFSET_NONE);
+  }
+
+  private noteProducer(
+    bytes: Uint8Array,
+    view: DataView,
+    at: number,
+    position: number,
+    baseOffset: number,
+  ): void {
+    const batchAt = at + layout.STORED_HEADER_BYTES;
+    if (view.getUint16(batchAt + layout.BATCH_PRODUCER_ID_BYTES, true) === 0) return;
+    const topicId = view.getUint32(at + layout.STORED_TOPIC_ID, true);
+    const queueId = view.getUint16(at + layout.STORED_QUEUE_ID, true);
+    const reader = this.reader.open(bytes, view, batchAt);
+    this.dedup.record(dedupKey(topicId, queueId, reader.producerId), reader.producerEpoch, {
+      sequence: reader.sequence,
+      count: reader.recordCount,
+      baseOffset,
+      position,
+      endPosition: position + view.getUint32(at + layout.STORED_BYTES, true),
+    });
   }
 
   /** Replays the stored control batch at `at`. `nowMs` and `epochNowMs` turn the log's wall times into this run's monotonic ones. */
@@ -205,6 +232,10 @@ export class ShardState {
         found?.retries.remove(range.start, range.start + range.count);
         found?.retry(retryEntry(range, writtenAtMs, nowMs, epochNowMs), nowMs);
       },
+      position: ({ groupId, topicId, queueId, offset }) => {
+        this.setPosition(groupId, topicId, queueId, offset);
+      },
+      deferred: (type, entry) => this.deferred.applyEntry(type, entry),
     };
     readControl(bytes, view, at + layout.STORED_HEADER_BYTES, visitor);
   }
@@ -213,9 +244,10 @@ export class ShardState {
     if ('put' in record) {
       if (record.put === 'topic') this.putTopic(record.topic);
       else if (record.put === 'group') this.putGroup(record.group);
-      else if (record.put === 'boot') this.boot = record.boot;
+      else if (record.put === 'boot') this.beginBoot(record.boot);
       else if (record.put === 'log') this.logId = record.logId;
       else if (record.put === 'replica') this.replicas.add(record.name);
+      else if (record.put === 'lock') this.locks.put(record.lock, 0);
       else this.setPosition(record.groupId, record.topicId, record.queueId, record.offset);
     } else if (record.drop === 'topic') this.dropTopic(record.topicId);
     else this.dropGroup(record.groupId);
@@ -240,7 +272,9 @@ export class ShardState {
         segments: queue.sealedSegments(),
       })),
       groupQueues: [...this.allGroupQueues()].map((one) => groupQueueImage(one, nowMs, epochNowMs)),
+      locks: this.locks.records(),
       producers: this.dedup.state(),
+      deferred: this.deferred.image(),
       epochs: this.epochs,
       logId: this.logId,
       replicas: [...this.replicas],
@@ -248,7 +282,8 @@ export class ShardState {
     return image;
   }
 
-  restore(value: unknown, nowMs: number, epochNowMs: number): void {
+  /** @param rows - of the deferred batches */
+  restore(value: unknown, rows: Uint8Array, nowMs: number, epochNowMs: number): void {
     const image = value as StateImage;
     for (const topic of image.topics) this.putTopic(topic);
     for (const group of image.groups) this.putGroup(group);
@@ -263,7 +298,9 @@ export class ShardState {
       for (const range of one.retries)
         target.retry(retryEntry(range, image.takenAtMs, nowMs, epochNowMs), nowMs);
     }
+    for (const lock of image.locks ?? []) this.locks.put(lock, 0);
     this.dedup.restore(image.producers);
+    if (image.deferred !== undefined) this.deferred.restore(image.deferred, rows);
     this.boot = image.boot;
     // Snapshots from before there were slaves name none: such a log has had one reign.
     this.epochs.push(...(image.epochs ?? [{ epoch: 1, first: 0 }]));
@@ -271,6 +308,11 @@ export class ShardState {
     for (const name of image.replicas ?? []) this.replicas.add(name);
     this.topicIdMax = Math.max(this.topicIdMax, image.topicIdMax);
     this.groupIdMax = Math.max(this.groupIdMax, image.groupIdMax);
+  }
+
+  private beginBoot(boot: number): void {
+    this.boot = boot;
+    this.deferred.beginBoot();
   }
 
   private putTopic(topic: TopicRecord): void {
@@ -288,12 +330,8 @@ export class ShardState {
     this.groupIdMax = Math.max(this.groupIdMax, group.groupId);
   }
 
-  private setPosition(
-    groupId: number,
-    topicId: number,
-    queueId: number,
-    offset: number,
-  ): GroupQueue {
+  /** Sets a group to an offset of a queue: what it has on lease or waiting there is forgotten. */
+  setPosition(groupId: number, topicId: number, queueId: number, offset: number): GroupQueue {
     let found = this.groupQueue(groupId, topicId, queueId);
     if (found === undefined) {
       found = new GroupQueue(groupId, topicId, queueId, offset);
@@ -312,11 +350,14 @@ export class ShardState {
       this.byQueue.delete(key);
     }
     this.topics.delete(topicId);
+    this.locks.dropTopic(topicId);
     this.dedup.dropTopic(topicId);
+    this.deferred.dropTopic(topicId);
   }
 
   private dropGroup(groupId: number): void {
     this.groups.delete(groupId);
+    this.locks.dropGroup(groupId);
     for (const [key, list] of this.byQueue) {
       this.byQueue.set(
         key,
@@ -336,42 +377,4 @@ export class ShardState {
     found.retries.remove(range.start, range.start + range.count);
     found.settle(range.start, range.start + range.count);
   }
-}
-
-/**
- * Wall time is all that outlives a process, and it may have been set meanwhile: whatever it says, nobody waits longer than
- * was left when this was written.
- */
-function retryEntry(
-  range: RetryRange,
-  writtenAtMs: number,
-  nowMs: number,
-  epochNowMs: number,
-): RetryEntry {
-  const leftMs = Math.max(0, range.dueAtMs - writtenAtMs);
-  return {
-    start: range.start,
-    end: range.start + range.count,
-    attempt: range.attempt,
-    dueAtMs: nowMs + Math.min(leftMs, Math.max(0, range.dueAtMs - epochNowMs)),
-    reason: '',
-  };
-}
-
-function groupQueueImage(one: GroupQueue, nowMs: number, epochNowMs: number): GroupQueueState {
-  const toEpoch = (monotonicMs: number): number =>
-    Math.max(0, Math.round(epochNowMs + (monotonicMs - nowMs)));
-  return {
-    groupId: one.groupId,
-    topicId: one.topicId,
-    queueId: one.queueId,
-    settledThrough: one.settledThrough,
-    settled: one.settled.runs(),
-    retries: one.retriesAfterRestart(nowMs).map((entry) => ({
-      start: entry.start,
-      count: entry.end - entry.start,
-      attempt: entry.attempt,
-      dueAtMs: toEpoch(entry.dueAtMs),
-    })),
-  };
 }

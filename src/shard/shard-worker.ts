@@ -6,6 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { toSluiceError } from '../base/errors.ts';
 import { FileStorage } from '../log/file-storage.ts';
+import { SharedDeferredMeter } from './deferred-meter.ts';
 import { openShard } from './open-shard.ts';
 import type { ShardAgent } from './shard-agent.ts';
 import {
@@ -48,6 +49,7 @@ function open(): { agent: ShardAgent; memory: ReturnType<typeof logMemoryOf> } {
     epoch: data.epoch,
     ...(data.logId === undefined ? {} : { logId: data.logId }),
     wakeFlusher: () => flusherWord.wake(),
+    meter: new SharedDeferredMeter(data.meter),
   });
   memory.markOpened();
   post({ kind: 'opened', metadata: opened.metadata, position: opened.position });
@@ -60,14 +62,15 @@ function run(): void {
   const hasWork = (): boolean => agent.hasWork();
   const { news } = data;
   const newsWord = news === undefined ? undefined : acceptorWordOf(data.memory, REPLICATION_PORT);
-  let commit = memory.commit.observe();
+  let [commit, written] = [memory.commit.observe(), memory.written.observe()];
   while (!memory.isStopping) {
     if (agent.doWork() === 0) word.park(agent.msUntilDue(), hasWork);
     if (newsWord === undefined) continue;
-    // Slaves show nothing before they hear of the commit position.
-    const now = memory.commit.observe();
-    if (now > commit && newsWord.takeAnnouncement()) news?.postMessage(0);
-    commit = now;
+    // Slaves show nothing before they hear of the commit position, and what this thread has written nobody else announces.
+    const [nowCommit, nowWritten] = [memory.commit.observe(), memory.written.observe()];
+    const hasNews = nowCommit > commit || nowWritten > written;
+    if (hasNews && newsWord.takeAnnouncement()) news?.postMessage(0);
+    [commit, written] = [nowCommit, nowWritten];
   }
 }
 

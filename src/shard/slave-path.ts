@@ -81,7 +81,8 @@ export class SlavePath {
       if (kind === layout.KIND_DATA) {
         const queue = state.addBatch(bytes, view, at, here, true);
         if (queue !== undefined) this.showLater(queue, here + view.getUint32(at + 8, true));
-      } else if (kind === layout.KIND_CONTROL) state.addControl(bytes, view, at, nowMs, epochNowMs);
+      } else if (kind === layout.KIND_DEFERRED) state.addDeferred(bytes, view, at, here);
+      else if (kind === layout.KIND_CONTROL) state.addControl(bytes, view, at, nowMs, epochNowMs);
       at += view.getUint32(at + layout.STORED_BYTES, true);
     }
   }

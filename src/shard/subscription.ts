@@ -14,6 +14,8 @@ export class Subscription {
   /** Messages that it may still be sent. */
   credit: number;
   isPaused = false;
+  /** It gets one message of a queue at a time. */
+  readonly isOrdered: boolean;
   /** Queues assigned to it. */
   readonly queues: Set<GroupQueue> = new Set();
   private readonly tagHashes: readonly number[] | null;
@@ -26,6 +28,7 @@ export class Subscription {
     leaseMs: number;
     credit: number;
     filter: readonly string[] | null;
+    isOrdered: boolean;
   }) {
     this.id = options.id;
     this.port = options.port;
@@ -33,6 +36,7 @@ export class Subscription {
     this.topicId = options.topicId;
     this.leaseMs = options.leaseMs;
     this.credit = options.credit;
+    this.isOrdered = options.isOrdered;
     this.tagHashes = options.filter?.map((tag) => fnv1a(tag)) ?? null;
   }
 

@@ -1,10 +1,11 @@
 /** A shard begins to write records of its own: at its opening, or when replication has found that it may. Shard thread. */
 import * as layout from '../protocol/batch/batch-layout.ts';
+import { logJournal } from './settled-records.ts';
 import type { ShardContext } from './shard-context.ts';
 import type { MetadataRecord } from './shard-state.ts';
 
 /**
- * Writes down this boot, and who this log is when it has no name yet. Nothing may have been appended under `epoch` before,
+ * Writes down this boot, who this log is when it has no name yet, and what was settled here while this broker was a slave. Nothing may have been appended under `epoch` before,
  * or by another broker.
  *
  * @param logId - for a log without one; undefined: it gets none, and cannot have slaves
@@ -21,6 +22,8 @@ export function takeLead(context: ShardContext, epoch: number, logId: string | u
     state.applyMetadata(record);
     control.metadata(record);
   }
+  state.locks.renewAll(context.clock.monotonicMs());
+  if (context.journal !== undefined) logJournal(context, context.journal);
   context.isFollowing = false;
   context.memory.markLeading();
 }

@@ -1,8 +1,8 @@
 /** Binary frames as a client would make them, for tests. */
 import { BatchBuilder, type RecordInput, recordBytes } from '../protocol/batch/batch-builder.ts';
 import { BODY_TEXT } from '../protocol/batch/batch-layout.ts';
-import { encodeSendBatchHeader, viewOf } from '../protocol/web/binary-codec.ts';
-import { SEND_BATCH } from '../protocol/web/frames-layout.ts';
+import { encodeSendBatchHeader, sendBatchAt, viewOf } from '../protocol/web/binary-codec.ts';
+import type { Deferral } from '../protocol/web/checked-requests.ts';
 import {
   encodeSettleHeader,
   encodeSettleRange,
@@ -21,8 +21,11 @@ export function sendBatchFrame(options: {
   readonly correlationId: number;
   readonly messages: readonly (string | BatchMessage)[];
   readonly producer?: { readonly id: string; readonly sequence: number };
+  readonly deferral?: Deferral;
 }): Uint8Array {
-  const builder = new BatchBuilder(BATCH_BYTES, options.producer?.id ?? '', SEND_BATCH);
+  const { deferral } = options;
+  const headBytes = sendBatchAt(deferral);
+  const builder = new BatchBuilder(BATCH_BYTES, options.producer?.id ?? '', headBytes);
   for (const message of options.messages) {
     const fields = typeof message === 'string' ? { body: message } : message;
     const record: RecordInput = { ...fields, bodyKind: BODY_TEXT };
@@ -34,6 +37,7 @@ export function sendBatchFrame(options: {
     options.queueId ?? 0,
     options.correlationId,
     options.topicId,
+    deferral,
   );
   return frame;
 }

@@ -14,10 +14,12 @@ import { CALM, SimChaos } from './sim-chaos.ts';
 import { SimClock } from './sim-clock.ts';
 import { type DiskFault, type DiskOperation, WORST_CRASH } from './sim-faults.ts';
 import type { Member, SimGroup } from './sim-groups.ts';
+import { CHECKS } from './sim-halves.ts';
 import { SimViolation } from './sim-invariants.ts';
 import { SECTOR_BYTES } from './sim-page.ts';
 import { RetentionWatch } from './sim-retention.ts';
 import { type EndOfLife, type ShardPart, SimShard } from './sim-shard.ts';
+import { SimStandings } from './sim-standings.ts';
 import { SimStorage } from './sim-storage.ts';
 import { KEEP_ALL, type TopicPlan } from './sim-topics.ts';
 import { type SimTopic, World } from './sim-world.ts';
@@ -39,6 +41,7 @@ export class ScriptCut extends Error {}
 /** A small shard: segments of a few batches. */
 export const SCRIPT_CONFIG: ShardConfig = {
   ...RIG_CONFIG,
+  ...CHECKS,
   segmentBytes: 16 * KIB,
   tailBytes: 32 * KIB,
 };
@@ -47,6 +50,8 @@ export class Drive {
   readonly world: World;
   readonly workload: Workload;
   readonly chaos: SimChaos;
+  /** Groups that pull. */
+  readonly standings: SimStandings;
   private readonly retention: RetentionWatch;
 
   /** @param seed - of the disk's chance only: the script itself has none */
@@ -59,6 +64,7 @@ export class Drive {
     this.chaos = new SimChaos(this.world, CALM, CAPACITY_BYTES, prng);
     this.chaos.profile = WORST_CRASH;
     this.workload = new Workload(this.world);
+    this.standings = new SimStandings(this.world);
     this.retention = new RetentionWatch(this.world);
     this.world.recorder.phase('run');
   }
@@ -79,6 +85,7 @@ export class Drive {
   reopen(how: EndOfLife): void {
     this.chaos.endLife(how);
     this.workload.groups.lose();
+    this.workload.timed.restarted();
     this.openOnly();
   }
 
@@ -86,7 +93,25 @@ export class Drive {
     const { world, chaos, workload } = this;
     if (!world.shard.open()) throw new ScriptCut();
     chaos.opened();
+    this.standings.check();
     workload.resume(world.flushMode === 'SYNC_FLUSH');
+  }
+
+  /** A member of a group that pulls says where it is. */
+  commit(topic: SimTopic, q: number, offset: number): void {
+    this.standings.commit(topic, q, offset);
+    this.settle();
+  }
+
+  /** A client locks a queue, or gives it up. */
+  lock(topic: SimTopic, q: number, client: string): void {
+    this.standings.lock(topic, q, client);
+    this.settle();
+  }
+
+  unlock(topic: SimTopic, q: number, client: string): void {
+    this.standings.unlock(topic, q, client);
+    this.settle();
   }
 
   /** Topic with one or more queues, confirmed. */
@@ -107,7 +132,12 @@ export class Drive {
     const identity = { groupId: groups.groups.length + 1, name, topicId: topic.topicId };
     const group: SimGroup = {
       ...{ ...identity, maxAttempts, filter: null, acked: new Set<string>() },
-      ...{ hasSkipped: false, busy: 0, mayRestart: new Map<string, number>() },
+      ...{
+        hasSkipped: false,
+        busy: 0,
+        attempts: new Map<string, number>(),
+        mayRestart: new Map<string, number>(),
+      },
     };
     groups.create(group, 1);
     topics.putGroup(group, [20, 60]);
@@ -115,6 +145,43 @@ export class Drive {
     const member = groups.members.at(-1) as Member;
     this.attach(member);
     return member;
+  }
+
+  /** The topic of delayed messages, confirmed. */
+  delayedTopic(): void {
+    this.workload.timed.beginDelayed(this.workload.timedTopic('delayed', 1));
+    this.settle();
+  }
+
+  /** Sends delayed batches of some messages each. */
+  delay(delayMs: number, batches = 1, messages = 1): void {
+    const { delayed } = this.workload.timed;
+    for (let batch = 0; batch < batches; batch += 1) delayed?.send(messages, delayMs);
+    this.settle();
+  }
+
+  /** The topic of half messages, confirmed. */
+  halfTopic(): void {
+    this.workload.timed.beginHalves(this.workload.timedTopic('halves', 1));
+    this.settle();
+  }
+
+  /** Sends half messages of transactions. */
+  half(messages: number): void {
+    for (let sent = 0; sent < messages; sent += 1) this.workload.timed.halves?.send();
+    this.settle();
+  }
+
+  /** Ends the transaction of a half message, whichever. */
+  end(): void {
+    this.workload.timed.halves?.endSome();
+    this.settle();
+  }
+
+  /** Cancels a delayed message, whichever. */
+  cancel(): void {
+    this.workload.timed.delayed?.cancelSome();
+    this.settle();
   }
 
   attach(member: Member): void {
@@ -145,6 +212,8 @@ export class Drive {
   /** Connections break and come back: what was not acknowledged is sent again and answered. */
   resend(): void {
     this.workload.producers.resend();
+    this.workload.timed.delayed?.resend();
+    this.workload.timed.halves?.resend();
     this.settle();
   }
 
@@ -152,6 +221,7 @@ export class Drive {
   audit(): CheckReport {
     const { world, workload, chaos } = this;
     this.recover();
+    this.standings.check();
     const audit = new SimAudit(world, workload, chaos, () => this.retention.look());
     const report = audit.run();
     if (report.verdict === 'valid') return report;
@@ -168,6 +238,7 @@ export class Drive {
     if (world.shard.isAlive) return;
     chaos.restartIfDead();
     workload.groups.lose();
+    workload.timed.restarted();
     workload.resume(world.flushMode === 'SYNC_FLUSH');
   }
 
@@ -245,7 +316,9 @@ export class Drive {
     this.recover();
     this.settle();
     this.resend();
-    const topic = world.liveTopics().find(({ writers }) => writers !== 'nobody');
+    const topic = world
+      .liveTopics()
+      .find(({ writers }) => writers === 'dedup' || writers === 'plain');
     if (topic !== undefined) this.sendAll(topic, GO_ON_BATCHES, GO_ON_BYTES);
     chaos.endLife('power-loss');
     workload.groups.lose();

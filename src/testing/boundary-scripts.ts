@@ -148,6 +148,32 @@ const CONSUMING: readonly Script[] = [
     drive.sendAll(topic, 2);
     drive.ack(member);
   }),
+  script('members that pull say where they are', (drive) => {
+    const topic = drive.topic('a', 'dedup', 2);
+    for (let q = 0; q < 2; q += 1) drive.sendAll(topic, 3, 168, q);
+    drive.commit(topic, 0, 3);
+    drive.commit(topic, 1, 2);
+    drive.standings.commit(topic, 0, 1);
+    drive.commit(topic, 0, 2);
+    drive.restart('power-loss');
+    drive.commit(topic, 1, 0);
+    drive.drain();
+    drive.restart('kill');
+    drive.commit(topic, 0, 3);
+  }),
+  script('clients lock queues', (drive) => {
+    const topic = drive.topic('a', 'dedup', 2);
+    drive.lock(topic, 0, 'one');
+    drive.lock(topic, 1, 'two');
+    drive.unlock(topic, 0, 'one');
+    drive.lock(topic, 0, 'two');
+    drive.restart('power-loss');
+    drive.lock(topic, 0, 'two');
+    drive.drain();
+    drive.restart('kill');
+    drive.unlock(topic, 1, 'two');
+    drive.lock(topic, 1, 'one');
+  }),
   script('cold messages are consumed', (drive) => {
     const topic = drive.topic('a', 'dedup');
     fillSegments(drive, topic);
@@ -240,6 +266,56 @@ const KEEPING: readonly Script[] = [
   }),
 ];
 
+const DELAYING: readonly Script[] = [
+  script('delayed messages become visible', (drive) => {
+    drive.delayedTopic();
+    drive.delay(100, 3, 2);
+    drive.delay(60_000);
+    drive.pass(200);
+    drive.restart('kill');
+    drive.delay(50, 2);
+    drive.pass(100);
+  }),
+  script('delayed messages are cancelled, one of several too', (drive) => {
+    drive.delayedTopic();
+    drive.delay(5000, 3, 3);
+    for (let count = 0; count < 4; count += 1) drive.cancel();
+    drive.restart('power-loss');
+    drive.cancel();
+    drive.pass(6000);
+  }),
+  script('a delayed message outlives the segment that it was stored in', (drive) => {
+    const topic = drive.topic('a', 'dedup', 1, SHORT);
+    drive.delayedTopic();
+    drive.delay(3_600_000, 3);
+    drive.cancel();
+    for (let round = 0; round < 4; round += 1) {
+      drive.sendAll(topic, 10, LARGE);
+      drive.pass(SNAPSHOT_MS);
+    }
+    drive.pass(3_600_000);
+    drive.sendAll(topic, 2, LARGE);
+  }),
+  script('half messages are ended, asked about, and ended again', (drive) => {
+    drive.halfTopic();
+    drive.half(4);
+    drive.end();
+    drive.pass(100);
+    drive.end();
+    drive.restart('power-loss');
+    for (let count = 0; count < 3; count += 1) drive.end();
+  }),
+  script('old delayed messages are read from their files', (drive) => {
+    const topic = drive.topic('a', 'dedup');
+    drive.delayedTopic();
+    drive.delay(60_000, 4, 2);
+    fillSegments(drive, topic);
+    drive.pass(60_000);
+    drive.restart('power-loss');
+    drive.pass(100);
+  }),
+];
+
 const IN_TROUBLE: readonly Script[] = [
   script('the disk is full and has room again', (drive) => {
     const topic = drive.topic('a', 'dedup');
@@ -309,4 +385,10 @@ const IN_TROUBLE: readonly Script[] = [
   }),
 ];
 
-export const SCRIPTS: readonly Script[] = [...SENDING, ...CONSUMING, ...KEEPING, ...IN_TROUBLE];
+export const SCRIPTS: readonly Script[] = [
+  ...SENDING,
+  ...CONSUMING,
+  ...KEEPING,
+  ...DELAYING,
+  ...IN_TROUBLE,
+];

@@ -1,10 +1,11 @@
 /** The `sluice` command as users run it: child processes of the compiled bin, with their output gathered. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SMALL_SEGMENTS, spawnTied } from './tied-process.ts';
 
 /** The bin of this build. */
 export const CLI_MAIN: string = fileURLToPath(new URL('../cli/main.js', import.meta.url));
@@ -30,13 +31,15 @@ function environment(extra: Readonly<Record<string, string>> = {}): NodeJS.Proce
   return { ...Object.fromEntries(kept), NO_COLOR: '1', ...extra };
 }
 
-/** Starts the command and leaves it running. */
+/** Starts the command and leaves it running; it ends with the tests of this file at the latest. */
 export function startCli(args: readonly string[], options: CliOptions = {}): ChildProcess {
-  return spawn(process.execPath, [CLI_MAIN, ...args], {
+  const spawned: SpawnOptions = {
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: environment(options.env),
+    env: environment({ ...(args[0] === 'up' ? SMALL_SEGMENTS : {}), ...options.env }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-  });
+  };
+  // It may be a cluster, which stops its brokers.
+  return spawnTied(process.execPath, [CLI_MAIN, ...args], spawned, 'SIGTERM');
 }
 
 /** Runs the command to its end. */
@@ -93,7 +96,6 @@ export class CliBroker {
   /** Starts `sluice up --json` with further words and resolves when it is ready; it dies with the test at the latest. */
   static async start(args: readonly string[], options: CliOptions = {}): Promise<CliBroker> {
     const child = startCli(['up', '--json', '--port', '0', ...args], options);
-    process.once('exit', () => child.kill('SIGKILL'));
     const result = gather(child);
     const first = await Promise.race([firstLine(child), result]);
     if (typeof first !== 'string')
@@ -132,8 +134,13 @@ function firstLine(child: ChildProcess): Promise<string> {
   });
 }
 
+/** Removes a directory, also one whose broker was just killed and may still be on its way out of its files. */
+export function removeDirectory(path: string): void {
+  rmSync(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+}
+
 /** A directory for one test, and what removes it. */
 export function temporaryDirectory(): { readonly path: string; readonly remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'sluice-cli-'));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+  return { path, remove: () => removeDirectory(path) };
 }

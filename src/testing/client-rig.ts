@@ -1,6 +1,7 @@
 /** A client and a fake broker for one test, and waiting on state. Everything is closed when the test ends. */
 import assert from 'node:assert/strict';
-import { sleep } from '../base/clock.ts';
+import { sleep, systemClock } from '../base/clock.ts';
+import { SluiceError } from '../base/errors.ts';
 import type { Client } from '../client/client.ts';
 import { connectWith } from '../client/connect.ts';
 import { nodeRuntime } from '../client/node.ts';
@@ -13,6 +14,9 @@ export type ClientRig = {
   readonly client: Client;
   readonly events: StatusEvent[];
 };
+
+/** A broker in the same process may be slow to answer first, on a machine that does other things too. */
+const CONNECT_MS_MAX = 60_000;
 
 /** Runs `body` with a broker and a client that reconnects within milliseconds. */
 export async function withClient(
@@ -28,6 +32,7 @@ export async function withClient(
       servers: broker.url,
       reconnectMinMs: 1,
       reconnectMaxMs: 5,
+      connectTimeoutMs: CONNECT_MS_MAX,
       onStatus: (event) => events.push(event),
       ...options,
     },
@@ -40,9 +45,16 @@ export async function withClient(
   }
 }
 
-/** Resolves when `condition` holds; the runner's timeout is the only clock. */
+/** Milliseconds until something that is waited for must have happened. */
+const WAIT_MS_MAX = 120_000;
+
+/** Resolves when `condition` holds. @throws TIMEOUT: a test that waits for ever holds up all others */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await sleep(0);
+  const endMs = systemClock.monotonicMs() + WAIT_MS_MAX;
+  while (!condition()) {
+    if (systemClock.monotonicMs() > endMs) throw new SluiceError('TIMEOUT', `not: ${condition}`);
+    await sleep(0);
+  }
 }
 
 /** Resolves with what `promise` rejected with. */

@@ -5,10 +5,14 @@
 import * as layout from '../protocol/batch/batch-layout.ts';
 import type { ClusterChaos } from './cluster-chaos.ts';
 import type { ClusterClients } from './cluster-clients.ts';
+import type { ClusterConsumers } from './cluster-consumers.ts';
 import { type ClusterWorld, GROUP_ID, QUEUES, TOPIC_ID } from './cluster-world.ts';
 import type { ShardRig } from './shard-rig.ts';
 import { SimViolation } from './sim-invariants.ts';
+import { idOf } from './sim-messages.ts';
 import type { SimNode } from './sim-node.ts';
+import type { SiteTopic } from './sim-site.ts';
+import type { SimTimed } from './sim-timed.ts';
 
 /** Steps after which everything must have come together. */
 const STEPS_MAX = 20_000;
@@ -16,14 +20,26 @@ const STEPS_MAX = 20_000;
 export class ClusterAudit {
   private readonly world: ClusterWorld;
   private readonly clients: ClusterClients;
+  private readonly consumers: ClusterConsumers;
+  private readonly timed: SimTimed;
   private readonly chaos: ClusterChaos;
   private readonly step: () => void;
+  private isTimedDone = false;
 
-  constructor(world: ClusterWorld, clients: ClusterClients, chaos: ClusterChaos, step: () => void) {
-    this.world = world;
-    this.clients = clients;
-    this.chaos = chaos;
-    this.step = step;
+  constructor(parts: {
+    readonly world: ClusterWorld;
+    readonly clients: ClusterClients;
+    readonly consumers: ClusterConsumers;
+    readonly timed: SimTimed;
+    readonly chaos: ClusterChaos;
+    readonly step: () => void;
+  }) {
+    this.world = parts.world;
+    this.clients = parts.clients;
+    this.consumers = parts.consumers;
+    this.timed = parts.timed;
+    this.chaos = parts.chaos;
+    this.step = parts.step;
   }
 
   /** @throws SimViolation */
@@ -36,6 +52,8 @@ export class ClusterAudit {
       if (isFenced || epoch !== world.reign.epoch || !node.isAlive) chaos.end(node, 'kill');
     }
     this.untilQuiet();
+    this.timed.judge((topic) => this.bodiesOf(topic));
+    for (const node of world.nodes) this.compareState(world.master, node);
     const master = world.master.rig as ShardRig;
     const queues = Array.from({ length: QUEUES }, (_, q) => this.readQueue(world.master, q));
     for (const node of world.nodes) {
@@ -48,6 +66,10 @@ export class ClusterAudit {
       if (told.what.startsWith('group')) this.checkGroup(master, told.q, told.offset);
       else this.checkMessage(queues[told.q] as QueueContent, told);
     }
+    this.consumers.finish(
+      queues.map(({ ids }) => ids),
+      this.step,
+    );
   }
 
   private untilQuiet(): void {
@@ -59,6 +81,8 @@ export class ClusterAudit {
       }
       this.step();
       if (step % 10 === 0) this.clients.resendAll();
+      if (step % 100 === 99) this.timed.hurry();
+      if (step % 20 === 0) this.isTimedDone = !this.timed.finish();
       quiet = this.isQuiet() ? quiet + 1 : 0;
     }
     if (quiet >= 30) return;
@@ -70,7 +94,13 @@ export class ClusterAudit {
   private isQuiet(): boolean {
     const { world, clients } = this;
     const { master } = world.master;
-    if (clients.isWaiting || master === undefined || world.master.rig === undefined) return false;
+    if (
+      clients.isWaiting ||
+      !this.isTimedDone ||
+      master === undefined ||
+      world.master.rig === undefined
+    )
+      return false;
     const end = world.master.rig.memory.appended.observe();
     if (world.master.safe() < end || world.master.rig.memory.commit.observe() < end) return false;
     const behind = world.nodes.filter(
@@ -97,24 +127,50 @@ export class ClusterAudit {
           return `${node.name} ${at} ${following} gate ${rig?.memory.gate()} ${links ?? node.slave?.phase} ${node.refusals.at(-1) ?? ''}`;
         })
         .join('; ') +
-      (this.clients.isWaiting ? `; producers wait: ${this.clients.describeWaiting()}` : '')
+      (this.clients.isWaiting ? `; producers wait: ${this.clients.describeWaiting()}` : '') +
+      `; ${this.timed.describeWaiting()}`
     );
   }
 
-  /** Everything that is in a queue, read as a client reads. */
+  /** All bodies of a topic, at the master. */
+  private bodiesOf({ topicId, queues }: SiteTopic): readonly string[] {
+    return Array.from({ length: queues }, (_, q) => [
+      ...this.readBodies(this.world.master, q, topicId).bodies.values(),
+    ]).flat();
+  }
+
+  /** What waits for its time, locks, and where groups stand come from the log: they are the same everywhere. */
+  private compareState(master: SimNode, node: SimNode): void {
+    const [mine, theirs] = [master, node].map(({ rig }) => {
+      const state = (rig as ShardRig).agent.context.state;
+      const { table } = state.deferred;
+      const rows = [...table.rows()].map((row) => table.get(row).origin).sort((a, b) => a - b);
+      const locks = state.locks.records().map((lock) => JSON.stringify(lock));
+      return JSON.stringify({ rows, locks: locks.sort() });
+    });
+    if (mine === theirs) return;
+    throw new SimViolation(`${master.name} has the state ${mine}, ${node.name} ${theirs}`);
+  }
+
   private readQueue(node: SimNode, q: number): QueueContent {
-    const content: QueueContent = { min: 0, ids: new Map() };
+    const { min, bodies } = this.readBodies(node, q, TOPIC_ID);
+    return { min, ids: new Map([...bodies].map(([offset, body]) => [offset, idOf(body)])) };
+  }
+
+  /** Everything that is in a queue, read as a client reads. */
+  private readBodies(node: SimNode, q: number, topicId: number): QueueBodies {
+    const content: QueueBodies = { min: 0, bodies: new Map() };
     let next = 0;
     let end = 1;
     for (let turn = 0; next < end; turn += 1) {
       if (turn > 10_000)
         throw new SimViolation(`queue ${q} at ${node.name} cannot be read to its end`);
       let isAnswered = false;
-      const correlation = (node.rig as ShardRig).fetch(TOPIC_ID, q, next, 1000);
+      const correlation = (node.rig as ShardRig).fetch(topicId, q, next, 1000);
       node.link.expect(correlation, (answer) => {
         isAnswered = true;
         if (answer?.kind === 'failed') {
-          const { min, max } = this.limits(node, q);
+          const { min, max } = limits(node, q, topicId);
           if (next >= min) throw new SimViolation(`queue ${q} at ${node.name}: ${answer.text}`);
           next = min;
           end = max;
@@ -123,21 +179,15 @@ export class ClusterAudit {
         if (answer?.kind !== 'fetched') return;
         content.min = answer.min;
         end = answer.max;
-        for (const { offset, body } of answer.records)
-          content.ids.set(offset, body.split(' ')[0] as string);
+        for (const { offset, body } of answer.records) content.bodies.set(offset, body);
         next = Math.max(answer.next, answer.min);
       });
       for (let step = 0; step < 5000 && !isAnswered; step += 1) this.step();
       if (!isAnswered)
         throw new SimViolation(`a fetch of queue ${q} at ${node.name} is not answered`);
     }
-    content.min = this.limits(node, q).min;
+    content.min = limits(node, q, topicId).min;
     return content;
-  }
-
-  private limits(node: SimNode, q: number): { min: number; max: number } {
-    const queue = node.rig?.agent.context.state.queue(TOPIC_ID, q);
-    return { min: queue?.minOffset ?? 0, max: queue?.visibleEnd ?? 0 };
   }
 
   private checkMessage(
@@ -216,15 +266,21 @@ export class ClusterAudit {
       clearPadding(mine);
       clearPadding(theirs);
     }
+    if (Buffer.compare(mine, theirs) === 0) return;
     const different = mine.findIndex((byte, index) => byte !== theirs[index]);
-    if (different < 0) return;
     throw new SimViolation(
       `the log of ${node.name} differs from the master's at ${position + different}`,
     );
   }
 }
 
-type QueueContent = { min: number; readonly ids: Map<number, string> };
+type QueueContent = { readonly min: number; readonly ids: Map<number, string> };
+type QueueBodies = { min: number; readonly bodies: Map<number, string> };
+
+function limits(node: SimNode, q: number, topicId: number): { min: number; max: number } {
+  const queue = node.rig?.agent.context.state.queue(topicId, q);
+  return { min: queue?.minOffset ?? 0, max: queue?.visibleEnd ?? 0 };
+}
 
 function clearPadding(bytes: Uint8Array): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

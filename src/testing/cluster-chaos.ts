@@ -1,5 +1,6 @@
 /** What happens to a simulated cluster: processes die, disks fail or are destroyed, ways are cut, a person promotes a slave. */
 import { encodeAck } from '../replication/transfer-codec.ts';
+import type { ClusterConsumers } from './cluster-consumers.ts';
 import type { ClusterWorld } from './cluster-world.ts';
 import { SimViolation } from './sim-invariants.ts';
 import type { SimNode } from './sim-node.ts';
@@ -11,23 +12,30 @@ export type ClusterTemper = {
   readonly disk: number;
   readonly promote: number;
   readonly lie: number;
+  /** The same per hand-over. */
+  readonly aim: number;
+  /** Chance per step that a master that is down is started: where it is small, slaves are alone for long. */
+  readonly revive: number;
 };
 
 const NO_CHANCE = 0;
+const REVIVE_CHANCE = 0.08;
 const CAN_BE_UNDER_WAY_BYTES = 1_000_000;
 /** Attempts to start a broker after which it must have come up. */
 const OPEN_ATTEMPTS_MAX = 50;
 
 export class ClusterChaos {
   private readonly world: ClusterWorld;
+  private readonly consumers: ClusterConsumers;
   private readonly temper: ClusterTemper;
   /** Faults have stopped. */
   isCalm = false;
   private salt = 100;
   private hasDestroyed = false;
 
-  constructor(world: ClusterWorld) {
+  constructor(world: ClusterWorld, consumers: ClusterConsumers) {
     this.world = world;
+    this.consumers = consumers;
     this.temper = randomTemper(world);
   }
 
@@ -39,12 +47,14 @@ export class ClusterChaos {
     if (prng.chance(temper.disk)) this.disturbDisk(world.pick(world.nodes) as SimNode);
     if (prng.chance(temper.promote)) this.promote();
     if (prng.chance(temper.lie)) this.lie();
+    this.aim();
   }
 
   /** Starts what is down, by chance at once or later. */
   revive(node: SimNode): void {
     if (node.isAlive) return;
-    if (!this.isCalm && !this.world.prng.chance(0.08)) return;
+    const chance = node === this.world.master ? this.temper.revive : REVIVE_CHANCE;
+    if (!this.isCalm && !this.world.prng.chance(chance)) return;
     this.start(node);
   }
 
@@ -94,6 +104,24 @@ export class ClusterChaos {
     } else {
       counts.stops += 1;
       this.end(node, 'stop');
+    }
+  }
+
+  /** A slave's power fails right after it has answered an ack; its master's disk or power while it hands over. */
+  private aim(): void {
+    const { world, consumers, temper } = this;
+    const { prng, counts } = world;
+    const { moment, momentOf } = consumers;
+    consumers.moment = undefined;
+    if (moment === undefined || !prng.chance(temper.aim)) return;
+    const node = moment === 'settled' ? momentOf : world.master;
+    if (node?.isAlive !== true) return;
+    if (moment === 'sent') {
+      counts.diskErrors += 1;
+      node.storage.faults.errorChance.sync = 1;
+    } else {
+      counts.powerLosses += 1;
+      this.end(node, 'power-loss');
     }
   }
 
@@ -166,9 +194,14 @@ export class ClusterChaos {
     const { prng } = world;
     const old = world.master;
     if (!this.mayPromote(old)) return;
-    // Nobody promotes a broker that has nothing.
-    const node = world.pick(world.nodes.filter((one) => one !== old && one.flushed > 0));
-    if (node === undefined) return;
+    // Nobody promotes a broker that has nothing, and in the synchronous modes nobody one while another slave has more.
+    const slaves = world.nodes.filter((one) => one !== old && one.flushed > 0);
+    const picked = world.pick(slaves);
+    if (picked === undefined) return;
+    const longest = slaves.reduce((left, right) =>
+      world.heldEnd(right) > world.heldEnd(left) ? right : left,
+    );
+    const node = world.isSync ? longest : picked;
     world.counts.promotions += 1;
     world.reign.epoch += 1;
     world.reign.master = node.name;
@@ -200,5 +233,7 @@ function randomTemper({ prng }: ClusterWorld): ClusterTemper {
     disk: some(0.012),
     promote: some(0.008),
     lie: some(0.01),
+    aim: prng.chance(0.5) ? 0.5 : NO_CHANCE,
+    revive: prng.chance(0.5) ? 0.006 : REVIVE_CHANCE,
   };
 }

@@ -10,6 +10,7 @@ import { SimViolation } from './sim-invariants.ts';
 import type { Answer } from './sim-link.ts';
 import { type SimBatch, storedBytes } from './sim-messages.ts';
 import type { SimNode } from './sim-node.ts';
+import { TIMED_TOPICS } from './sim-timed.ts';
 
 const OPEN_MAX = 4;
 const TOPIC = 'topic';
@@ -137,6 +138,8 @@ export class ClusterClients {
     const { rig } = node;
     this.isAsked = true;
     rig.control({ op: 'putTopic', topic: rigTopic(TOPIC_ID, TOPIC, QUEUES) });
+    for (const [index, name] of TIMED_TOPICS.entries())
+      rig.control({ op: 'putTopic', topic: rigTopic(TOPIC_ID + 1 + index, name, 1) });
     const group = { groupId: GROUP_ID, group: 'group', maxAttempts: 3, retryBackoffMs: [100] };
     const correlation = rig.control({ op: 'putGroup', group });
     const isSent = node.link.expect(correlation, (answer) => {
@@ -147,7 +150,7 @@ export class ClusterClients {
   }
 
   /** The topic itself was the last that was told, and a fault took it by right. */
-  private onTopicLost(): void {
+  onTopicLost(): void {
     if (this.world.isSync && this.world.counts.excused === 0)
       throw new SimViolation('a topic that was confirmed is gone');
     this.isSetUp = false;
@@ -161,7 +164,8 @@ export class ClusterClients {
     const queue = node.rig.agent.context.state.queue(TOPIC_ID, q);
     const offset =
       Math.max(this.positions.get(q) ?? 0, queue?.minOffset ?? 0) + world.prng.integer(5);
-    if (offset > (queue?.visibleEnd ?? 0)) return;
+    // A log that begins anew may lack the topic for a moment: there is nothing to set then.
+    if (queue === undefined || offset > queue.visibleEnd) return;
     this.positions.set(q, offset);
     const to = { kind: 'offsets', offsets: { [q]: offset } } as const;
     const request = {

@@ -7,10 +7,12 @@ import { KIB, MIB } from '../base/units.ts';
 import type { ShardConfig, ShardReplication } from '../shard/shard-config.ts';
 import { RIG_CONFIG } from './shard-rig.ts';
 import { SimClock } from './sim-clock.ts';
+import { CHECKS } from './sim-halves.ts';
 import { SimViolation } from './sim-invariants.ts';
 import { MessageLedger } from './sim-messages.ts';
 import { SimNetwork } from './sim-network.ts';
 import { SimNode, type SimReign } from './sim-node.ts';
+import { type LogPlace, NO_SITE_COUNTS, type SiteCounts } from './sim-site.ts';
 import { SimStorage } from './sim-storage.ts';
 
 export const QUEUES = 3;
@@ -31,12 +33,24 @@ export type Told = {
   readonly isAcked: boolean;
 };
 
+/** Somebody who follows what becomes of the brokers. */
+export interface ClusterWatcher {
+  /** After each step of a node. */
+  observe(node: SimNode): void;
+  /** Its shard has opened. */
+  opened(node: SimNode): void;
+  /** It has lost what it had behind its flushed position, or everything. */
+  lost(node: SimNode, flushed: number, isHeld: (place: LogPlace) => boolean): void;
+  /** Another broker reigns. @param has - is that in its log? */
+  promoted(has: (place: LogPlace) => boolean): void;
+}
+
 export type ClusterMode = Omit<ShardReplication, 'role'> & {
   readonly flush: ShardConfig['flushMode'];
   readonly nodeCount: number;
 };
 
-export type ClusterCounts = {
+export type ClusterCounts = SiteCounts & {
   acked: number;
   read: number;
   kills: number;
@@ -51,6 +65,9 @@ export type ClusterCounts = {
   noSlave: number;
   slaveTimeouts: number;
   notMaster: number;
+  /** Messages whose ack a slave has answered, and of those how many it has handed over. */
+  settledAtSlaves: number;
+  handedOver: number;
   gapsByRight: number;
 };
 
@@ -75,6 +92,7 @@ export class ClusterWorld {
   private readonly openCommit = new Map<string, number>();
   /** Highest commit position that any master has published. */
   private commitMax = 0;
+  readonly watchers: ClusterWatcher[] = [];
   private readonly seed: number;
 
   constructor(seed: number) {
@@ -139,6 +157,7 @@ export class ClusterWorld {
   observe(node: SimNode): void {
     const { rig } = node;
     if (rig === undefined) return;
+    for (const watcher of this.watchers) watcher.observe(node);
     const { memory } = rig;
     const { context } = rig.agent;
     const end = memory.written.observe();
@@ -176,6 +195,7 @@ export class ClusterWorld {
   /** A process has started. */
   opened(node: SimNode): void {
     this.openCommit.set(node.name, node.rig?.memory.commit.observe() ?? 0);
+    for (const watcher of this.watchers) watcher.opened(node);
   }
 
   /** A node has lost what it had behind its flushed position, or everything. */
@@ -184,6 +204,7 @@ export class ClusterWorld {
     this.held.set(node.name, { ...held, end: Math.min(held.end, flushed) });
     if (flushed < held.end || flushed === 0) this.caughtUp.delete(node.name);
     for (const [key, told] of this.told) if (!this.isHeld(told)) this.excuse(key);
+    for (const watcher of this.watchers) watcher.lost(node, flushed, (place) => this.isHeld(place));
   }
 
   /** Another broker reigns now: what it does not have is gone, where the mode allows that. */
@@ -192,6 +213,9 @@ export class ClusterWorld {
     const newest = epochs.findLast(({ epoch }) => epoch < this.reign.epoch)?.epoch ?? 0;
     this.caughtUp.clear();
     this.commitMax = Math.max(this.commitMax, end);
+    const has = (place: LogPlace): boolean =>
+      this.isSync || (place.end <= end && place.epoch <= newest);
+    for (const watcher of this.watchers) watcher.promoted(has);
     if (this.isSync) return;
     // Nor has it what the reign before wrote, when it has not followed that.
     for (const [key, told] of this.told)
@@ -199,11 +223,16 @@ export class ClusterWorld {
     this.held.set(node.name, { end, epoch: this.reign.epoch });
   }
 
+  /** What a node holds through a kill. */
+  heldEnd(node: SimNode): number {
+    return this.held.get(node.name)?.end ?? 0;
+  }
+
   excuse(key: string): void {
     if (this.told.delete(key)) this.counts.excused += 1;
   }
 
-  private isHeld(told: Told): boolean {
+  private isHeld(told: LogPlace): boolean {
     return this.nodes.some((node) => {
       const held = this.held.get(node.name) ?? { end: 0, epoch: 0 };
       return held.end >= told.end && held.epoch >= told.epoch;
@@ -240,6 +269,7 @@ function randomConfig(prng: Prng, mode: ClusterMode): ShardConfig {
   const segmentBytes = sizes[prng.integer(3)] as number;
   return {
     ...RIG_CONFIG,
+    ...CHECKS,
     flushMode: mode.flush,
     flushIntervalMs: 20 + prng.integer(100),
     segmentBytes,
@@ -252,6 +282,7 @@ function zeroCounts(): ClusterCounts {
   return {
     ...{ acked: 0, read: 0, kills: 0, powerLosses: 0, stops: 0, diskErrors: 0, destroyed: 0 },
     ...{ promotions: 0, partitions: 0, lies: 0, excused: 0, noSlave: 0, slaveTimeouts: 0 },
-    ...{ notMaster: 0, gapsByRight: 0 },
+    ...{ notMaster: 0, settledAtSlaves: 0, handedOver: 0, gapsByRight: 0 },
+    ...NO_SITE_COUNTS,
   };
 }

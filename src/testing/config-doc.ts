@@ -42,8 +42,8 @@ have another name or unit here:
 `;
 
 const ROCKETMQ_NOTES = `
-\`diskMaxUsedSpaceRatio\` is a percentage there. The first two levels of \`messageDelayLevel\` are left out, as RocketMQ's own retries
-leave them out.
+\`diskMaxUsedSpaceRatio\` is a percentage there. \`messageDelayLevel\` sets \`retryBackoffMs\` too, without its first two levels,
+as RocketMQ's own retries leave them out. \`timerMaxDelaySec\` is in seconds there.
 
 These are checked and have no effect, because what they belong to does not exist here yet; one warning names them:
 

@@ -13,6 +13,15 @@ import { CHECKPOINT_NAME, indexName, segmentName, snapshotName } from '../log/fi
 import { IndexReader } from '../log/index-file.ts';
 import { LogWalk } from '../log/log-inspect.ts';
 import { recoverLog } from '../log/recovery.ts';
+import {
+  decodeSettled,
+  encodeSettled,
+  isSettledRecord,
+  SETTLED_HEADER_BYTES,
+  SETTLED_POSITION,
+  SETTLED_RANGE,
+  SETTLED_RECORD_BYTES,
+} from '../log/settled-file.ts';
 import { readSnapshot } from '../log/snapshot.ts';
 import { isStoredHeader, isStoredPayload } from '../log/stored-header.ts';
 import { checkStoredBatch } from '../log/stored-read.ts';
@@ -27,6 +36,7 @@ import {
   SAMPLE_PLACE,
   sampleBatch,
   sampleControl,
+  samplePositions,
   storedBatch,
 } from './golden-log.ts';
 
@@ -65,6 +75,16 @@ export function sampleSegment(): Uint8Array {
   put(layout.KIND_PADDING, new Uint8Array(left));
   put(layout.KIND_DATA, sampleBatch());
   return bytes;
+}
+
+/** What a slave has kept of a group that begins with it, and of one that its master knows. */
+function sampleJournal(): Uint8Array {
+  const place = { groupId: 1, topicId: 2, queueId: 3 };
+  return encodeSettled({ period: 2, commit: 4096, logId: 'log' }, [
+    { kind: SETTLED_POSITION, ...place, start: 5, count: 0 },
+    { kind: SETTLED_RANGE, ...place, start: 5, count: 20 },
+    { kind: SETTLED_RANGE, ...place, groupId: 7, start: 0, count: 1 },
+  ]);
 }
 
 function walkLog(bytes: Uint8Array): void {
@@ -115,18 +135,20 @@ export const LOG_DECODERS: DecoderTable = {
     refusesCuts: true,
   },
   'control records': {
-    ...bytesDecoder([sampleControl()], (bytes) => {
+    ...bytesDecoder([sampleControl(), samplePositions()], (bytes) => {
       // As after the check of the checksum: length and bytes agree, what is inside may be anything.
       if (bytes.length < 8) return;
       const copy = bytes.slice();
       resealBatch(copy);
       viewOf(copy).setUint32(layout.BATCH_BYTES, copy.length, true);
       const ignore = (): void => {};
-      readControl(copy, viewOf(copy), 0, { metadata: ignore, settled: ignore, retry: ignore });
+      readControl(copy, viewOf(copy), 0, {
+        ...{ metadata: ignore, settled: ignore, retry: ignore, position: ignore, deferred: ignore },
+      });
     }),
   },
   snapshot: {
-    samples: [sample('log/snapshot-v2.bin')],
+    samples: [sample('log/snapshot-v2.bin'), sample('log/snapshot-v3.bin')],
     decode: (bytes) => {
       const storage = emptyStorage();
       putFile(storage, snapshotName(position), bytes);
@@ -146,7 +168,7 @@ export const LOG_DECODERS: DecoderTable = {
     reseal: resealFrom(4, 8, 32),
   },
   index: {
-    samples: [sample('log/index-v1.bin')],
+    samples: [sample('log/index-v1.bin'), sample('log/index-v2.bin')],
     decode: (bytes) => {
       const storage = emptyStorage();
       putFile(storage, indexName(SEGMENT), bytes);
@@ -157,6 +179,22 @@ export const LOG_DECODERS: DecoderTable = {
       return isWhole ? undefined : 'damaged';
     },
     refusesCuts: true,
+    refusesFlips: true,
+  },
+  'settled.journal': {
+    samples: [sampleJournal()],
+    decode: (bytes) => {
+      const file = decodeSettled(bytes);
+      if (file === undefined) return 'damaged';
+      for (const record of file.records)
+        if (!isSettledRecord(record)) throw new Error('a record that cannot be was read');
+      return file.lostRecords > 0 ? 'records are lost' : undefined;
+    },
+    reseal: (bytes) => {
+      resealFrom(4, 8, SETTLED_HEADER_BYTES)(bytes);
+      for (let at = SETTLED_HEADER_BYTES; at < bytes.length; at += SETTLED_RECORD_BYTES)
+        resealFrom(at, at + 4, at + SETTLED_RECORD_BYTES)(bytes);
+    },
     refusesFlips: true,
   },
   'segments of a log': {

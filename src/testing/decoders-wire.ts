@@ -5,6 +5,7 @@ import { parseToken } from '../acceptor/delivery-token.ts';
 import { crc32 } from '../base/crc32-native.ts';
 import type { SluiceError } from '../base/errors.ts';
 import { checkGroupName, checkTopicName } from '../base/names.ts';
+import { SqlMatcher } from '../filter/record-matcher.ts';
 import { checkBatch } from '../protocol/batch/batch-check.ts';
 import * as batchLayout from '../protocol/batch/batch-layout.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
@@ -30,6 +31,7 @@ import {
 } from './decoders.ts';
 import { frameSamples, SAMPLE_REQUESTS } from './golden-frames.ts';
 import { sampleBatch } from './golden-log.ts';
+import { recordWith } from './sql-records.ts';
 
 const JSON_WORDS = [
   ...['"op"', '"id"', '"topic"', '"messages"', '"body"', '"$bytes"', '"__proto__"', '"to"'],
@@ -231,6 +233,8 @@ export const HTTP_DECODERS: DecoderTable = {
   }),
 };
 
+const FILTERED = recordWith(new Map(Object.entries({ TAGS: 't', a: '1', price: '12.5', b: 'x' })));
+
 /** Texts within fields. */
 export const FIELD_DECODERS: DecoderTable = {
   base64: textDecoder(
@@ -241,6 +245,33 @@ export const FIELD_DECODERS: DecoderTable = {
         throw new Error(`${text} has another spelling`);
     },
     { words: ['=', '==', '+/', '-_'] },
+  ),
+  'SQL filter': textDecoder(
+    [
+      "price > 10.0 AND region IN ('eu', 'us') OR NOT (name NOT STARTSWITH 'it''s')",
+      'a BETWEEN -1 AND 5L AND b IS NOT NULL -- comment',
+    ],
+    (sql) => {
+      for (const isStrict of [true, false]) new SqlMatcher(sql, isStrict).matches(FILTERED);
+    },
+    {
+      words: [
+        'NOT ',
+        ' AND ',
+        ' OR ',
+        '(',
+        ')',
+        "'",
+        '--',
+        '/*',
+        '*/',
+        '1e9',
+        '.',
+        'TRUE',
+        ' = ',
+        ' IS NULL',
+      ],
+    },
   ),
   filter: textDecoder(['a || b || c', '*', ''], parseFilter, { words: ['||', '*', ' ', '|'] }),
   'start point': textDecoder(

@@ -30,6 +30,8 @@ export type TrafficOptions = {
 const encoder = new TextEncoder();
 const CONSUMER = 'consumer';
 const DRAIN = 'drain';
+/** Longer than any broker of a test is away, on a machine that does other things too. */
+const SEND_MS_MAX = 120_000;
 /** Messages of one fetch. */
 const FETCH_MAX = 500;
 
@@ -55,7 +57,7 @@ export class RecordedTraffic {
   start(): void {
     const { client, group, topic, producers = 2, lanes = 16, producerOptions } = this.options;
     this.producers = Array.from({ length: producers }, () =>
-      client.producer({ lingerMs: 1, ...producerOptions }),
+      client.producer({ lingerMs: 1, sendTimeoutMs: SEND_MS_MAX, ...producerOptions }),
     );
     for (const [index, producer] of this.producers.entries())
       for (let lane = 0; lane < lanes; lane += 1)

@@ -1,7 +1,10 @@
 /** One connection of the fake broker: frames in, answers and deliveries out. */
 import type { WebSocket } from 'ws';
 import type { ErrorCode } from '../base/error-codes.ts';
+import { CompiledFilters } from '../filter/compiled-filters.ts';
+import type { RecordMatcher } from '../filter/record-matcher.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
+import { isSqlFilter } from '../protocol/subscription-filter.ts';
 import {
   decodeSendBatchHeader,
   encodeDeliverHeader,
@@ -13,6 +16,7 @@ import {
   receiptsBytes,
   viewOf,
 } from '../protocol/web/binary-codec.ts';
+import { parseFilterField } from '../protocol/web/consume-fields.ts';
 import { decodeControl, encodeControl } from '../protocol/web/control-codec.ts';
 import {
   DELIVER_HEADER_BYTES,
@@ -37,6 +41,7 @@ import {
   type FakeGroupQueue,
   type FakeVerdict,
   fakeError,
+  wantedOf,
 } from './fake-broker-store.ts';
 
 type FakeSubscription = {
@@ -45,6 +50,9 @@ type FakeSubscription = {
   readonly group: string;
   readonly queues: readonly FakeGroupQueue[];
   readonly leaseMs: number;
+  readonly matcher: RecordMatcher | null;
+  /** Is the client told which records are its? With tags it knows. */
+  readonly isSelecting: boolean;
   credit: number;
 };
 
@@ -78,8 +86,10 @@ export class FakeConnection {
         for (;;) {
           const delivery = queue.deliver(subscription.credit);
           if (delivery === undefined) break;
-          subscription.credit -= delivery.count;
-          this.send(this.deliverFrame(subscription, queueId, delivery));
+          const wanted = wantedOf(subscription.matcher, queue, delivery);
+          subscription.credit -= wanted.count;
+          if (wanted.count > 0)
+            this.send(this.deliverFrame(subscription, queueId, delivery, wanted.selection));
         }
       });
     }
@@ -259,7 +269,12 @@ export class FakeConnection {
       }
       case 'credit': {
         const subscription = this.subscriptions.get(request['subscription'] as number);
-        if (subscription !== undefined) subscription.credit += request['more'] as number;
+        if (subscription === undefined) return;
+        const more = request['more'] as number | undefined;
+        const taken = Math.min((request['less'] as number | undefined) ?? 0, subscription.credit);
+        subscription.credit += more ?? -taken;
+        broker.creditGiven += more ?? -taken;
+        if (more === undefined) answer({ op: 'ok', taken });
         this.deliver();
         return;
       }
@@ -285,8 +300,10 @@ export class FakeConnection {
     const topic = String(request['topic']);
     const group = String(request['group']);
     const from = request['from'] === 'earliest' ? 'earliest' : 'latest';
+    const filter = parseFilterField(request['filter']);
     const number = broker.connectionCount * 100 + this.subscriptions.size + 1;
     answer({ op: 'subscribed', subscription: number, group, topic });
+    broker.creditGiven += request['credit'] as number;
     this.subscriptions.set(number, {
       number,
       topic,
@@ -294,6 +311,8 @@ export class FakeConnection {
       queues: broker.group(group, topic, from),
       leaseMs: request['leaseMs'] as number,
       credit: request['credit'] as number,
+      matcher: new CompiledFilters().ofSubscription(filter),
+      isSelecting: isSqlFilter(filter),
     });
     this.deliver();
   }
@@ -329,10 +348,14 @@ export class FakeConnection {
     subscription: FakeSubscription,
     queueId: number,
     delivery: FakeDelivery,
+    selection: Uint8Array,
   ): Uint8Array {
     const { batch, firstIndex, count, attempt, leaseId } = delivery;
-    const frame = new Uint8Array(DELIVER_HEADER_BYTES + batch.stored.length);
+    const hasSelection = subscription.isSelecting;
+    const storedEnd = DELIVER_HEADER_BYTES + batch.stored.length;
+    const frame = new Uint8Array(storedEnd + (hasSelection ? selection.length : 0));
     frame.set(batch.stored, DELIVER_HEADER_BYTES);
+    if (hasSelection) frame.set(selection, storedEnd);
     encodeDeliverHeader(viewOf(frame), {
       ...newDeliverHeader(),
       queueId,
@@ -345,6 +368,7 @@ export class FakeConnection {
       leaseId,
       leaseMs: subscription.leaseMs,
       topicId: this.broker.topic(subscription.topic).topicId,
+      hasSelection,
     });
     if (this.broker.isCorrupting) frame[frame.length - 12] = (frame[frame.length - 12] ?? 0) ^ 1;
     return frame;

@@ -6,10 +6,11 @@ import { setU64 } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32.ts';
 import { ERROR_CODES, type ErrorCode } from '../base/error-codes.ts';
 import { SluiceError } from '../base/errors.ts';
+import type { RecordMatcher } from '../filter/record-matcher.ts';
 import { checkBatch } from '../protocol/batch/batch-check.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import { BatchReader } from '../protocol/batch/batch-reader.ts';
-import { viewOf } from '../protocol/web/binary-codec.ts';
+import { selectionBytes, viewOf } from '../protocol/web/binary-codec.ts';
 
 /** A stored message, as tests look at it. */
 export type FakeMessage = {
@@ -160,6 +161,10 @@ export class FakeGroupQueue {
     this.next = from === 'earliest' ? 0 : queue.nextOffset;
   }
 
+  get leasedCount(): number {
+    return this.leased.size;
+  }
+
   /** The next delivery of at most `credit` messages, or undefined. */
   deliver(credit: number): FakeDelivery | undefined {
     if (credit < 1) return undefined;
@@ -200,6 +205,11 @@ export class FakeGroupQueue {
     return isWhole;
   }
 
+  /** A message that the member's filter leaves out. */
+  skip(offset: number): void {
+    this.leased.delete(offset);
+  }
+
   /** The member is gone: what it had is delivered again. */
   release(): void {
     for (const [offset, { attempt }] of this.leased)
@@ -234,4 +244,27 @@ export function fakeError(
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
   return { op: 'error', ...error.toBody() };
+}
+
+/** Which records of a delivery the filter lets through; the others are settled, and take no credit. */
+export function wantedOf(
+  matcher: RecordMatcher | null,
+  queue: FakeGroupQueue,
+  { batch, firstIndex, count }: FakeDelivery,
+): { readonly count: number; readonly selection: Uint8Array } {
+  const selection = new Uint8Array(selectionBytes(count));
+  const reader = new BatchReader();
+  reader.open(batch.stored, viewOf(batch.stored), layout.STORED_HEADER_BYTES);
+  let wanted = 0;
+  while (reader.next()) {
+    const index = reader.index - firstIndex;
+    if (index < 0 || index >= count) continue;
+    if (matcher?.matches(reader) === false) {
+      queue.skip(batch.baseOffset + reader.index);
+      continue;
+    }
+    wanted += 1;
+    selection[index >>> 3] = (selection[index >>> 3] as number) | (1 << (index & 7));
+  }
+  return { count: wanted, selection };
 }

@@ -58,6 +58,8 @@ export class FakeBroker {
   readonly settles: FakeSettle[] = [];
   readonly requests: Record<string, unknown>[] = [];
   readonly connections: Set<FakeConnection> = new Set();
+  /** Credit of all subscriptions so far, without what was taken back. */
+  creditGiven = 0;
   /** Decides what happens to each batch. */
   react: (send: FakeSend) => FakeReaction = () => 'store';
   /** Decides which requests are refused. */
@@ -154,6 +156,22 @@ export class FakeBroker {
       this.groups.set(name, queues);
     }
     return queues;
+  }
+
+  /** Credit that subscriptions of a group have not used. */
+  creditOf(group: string): number {
+    let credit = 0;
+    for (const { subscriptions } of this.connections)
+      for (const one of subscriptions.values()) if (one.group === group) credit += one.credit;
+    return credit;
+  }
+
+  /** Messages that members of a group have and did not settle. */
+  takenBy(group: string): number {
+    let count = 0;
+    for (const [name, queues] of this.groups)
+      if (name.startsWith(`${group} `)) for (const { leasedCount } of queues) count += leasedCount;
+    return count;
   }
 
   /** Answers what `hold-answer` held back. */

@@ -10,10 +10,12 @@ import {
   type DeliverHeader,
   decodeDeliverHeader,
   decodeReceipt,
+  isSelected,
   newDeliverHeader,
   newReceiptEntry,
   type ReceiptEntry,
   receiptCount,
+  selectionBytes,
   viewOf,
 } from '../protocol/web/binary-codec.ts';
 import { decodeControl } from '../protocol/web/control-codec.ts';
@@ -28,8 +30,11 @@ import type { WebSocketConnection } from '../transport/transport.ts';
 /** A frame with named fields, JSON or CONTROL. */
 export type Answer = Readonly<Record<string, unknown>> & { readonly op: string };
 
-/** A DELIVER frame and the bodies of the records it delivers. */
-export type Delivered = DeliverHeader & { readonly bodies: readonly string[] };
+/** A DELIVER frame, and the bodies and queue offsets of the records it delivers; with tags, of those it is about. */
+export type Delivered = DeliverHeader & {
+  readonly bodies: readonly string[];
+  readonly offsets: readonly number[];
+};
 
 export class FakeConnection implements WebSocketConnection {
   readonly id: number;
@@ -138,10 +143,14 @@ function deliveredOf(frame: Uint8Array): Delivered {
   if (verdict !== 'ok') throw new Error(`a DELIVER frame is ${verdict}`);
   const reader = new BatchReader().open(frame, view, DELIVER_STORED_BATCH + STORED_HEADER_BYTES);
   const bodies: string[] = [];
+  const offsets: number[] = [];
+  const selectionAt = frame.length - selectionBytes(header.count);
   while (reader.next()) {
-    const isDelivered =
-      reader.index >= header.firstIndex && reader.index < header.firstIndex + header.count;
-    if (isDelivered) bodies.push(reader.bodyText);
+    const index = reader.index - header.firstIndex;
+    if (index < 0 || index >= header.count) continue;
+    if (header.hasSelection && !isSelected(frame, selectionAt, index)) continue;
+    bodies.push(reader.bodyText);
+    offsets.push(header.baseQueueOffset + reader.index);
   }
-  return { ...header, bodies };
+  return { ...header, bodies, offsets };
 }

@@ -31,12 +31,16 @@ const RING_CAPACITY_BYTES = 32 * 1024;
 const TAIL_BYTES = 64 * 1024;
 const encoder = new TextEncoder();
 
+/** Above 32 bits. */
+export const SAMPLE_DELAY_MS = 0x1_0000_0005;
+
 export const SAMPLE_RECEIPTS: readonly Readonly<binary.ReceiptEntry>[] = [
   {
     correlationId: 0xffff_fffe,
     queueId: 5,
     durability: layout.DURABILITY_DISK,
     duplicate: false,
+    deferred: false,
     baseQueueOffset: SAMPLE_PLACE.baseOffset,
     position: SAMPLE_PLACE.position,
     recordCount: 2,
@@ -47,6 +51,7 @@ export const SAMPLE_RECEIPTS: readonly Readonly<binary.ReceiptEntry>[] = [
     queueId: 0,
     durability: layout.DURABILITY_MEMORY,
     duplicate: true,
+    deferred: false,
     baseQueueOffset: -1,
     position: 0,
     recordCount: 1,
@@ -65,6 +70,7 @@ export const SAMPLE_DELIVERY: Readonly<binary.DeliverHeader> = {
   leaseId: 0x3_0000_0009,
   leaseMs: 30_000,
   topicId: 9,
+  hasSelection: false,
 };
 
 export const SAMPLE_RANGES: readonly FrameRange[] = [
@@ -110,11 +116,15 @@ function receiptsFrame(): Uint8Array {
   return frame;
 }
 
-function deliverFrame(): Uint8Array {
+/** @param selection - empty for none */
+function deliverFrame(...selection: readonly number[]): Uint8Array {
   const stored = storedBatch(KIND_DATA, sampleBatch());
-  const frame = new Uint8Array(layout.DELIVER_HEADER_BYTES + stored.length);
-  binary.encodeDeliverHeader(binary.viewOf(frame), SAMPLE_DELIVERY);
+  const storedEnd = layout.DELIVER_HEADER_BYTES + stored.length;
+  const frame = new Uint8Array(storedEnd + selection.length);
+  const hasSelection = selection.length > 0;
+  binary.encodeDeliverHeader(binary.viewOf(frame), { ...SAMPLE_DELIVERY, hasSelection });
   frame.set(stored, layout.DELIVER_STORED_BATCH);
+  frame.set(selection, storedEnd);
   return frame;
 }
 
@@ -135,8 +145,13 @@ export function frameSamples(): GoldenSamples {
       messages: ['a', { body: 'b', key: 'k', tag: 't' }],
       producer: { id: 'tab-1', sequence: 40 },
     }),
+    'frames/send-batch-delayed-v1.bin': sendBatchFrame({
+      ...{ topicId: 9, queueId: 5, correlationId: 7, messages: ['a', 'b'] },
+      deferral: { delayMs: SAMPLE_DELAY_MS },
+    }),
     'frames/receipts-v1.bin': receiptsFrame(),
     'frames/deliver-v1.bin': deliverFrame(),
+    'frames/deliver-selection-v1.bin': deliverFrame(1),
     'frames/settle-ack-v1.bin': settleFrame({
       ...settle,
       action: layout.SETTLE_ACK,

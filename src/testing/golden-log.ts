@@ -2,6 +2,13 @@
 import { crc32 } from '../base/crc32-native.ts';
 import { CheckpointWriter } from '../log/checkpoint.ts';
 import { ControlWriter } from '../log/control-record.ts';
+import {
+  CONTROL_CHECK,
+  CONTROL_DROP,
+  CONTROL_RELEASE,
+  DROP_CANCELLED,
+  deferredEntry,
+} from '../log/deferred-record.ts';
 import { CHECKPOINT_NAME, indexName } from '../log/file-names.ts';
 import { IndexBuilder } from '../log/index-file.ts';
 import { MemoryStorage } from '../log/memory-storage.ts';
@@ -10,6 +17,7 @@ import type { Storage } from '../log/storage.ts';
 import { type StoredFields, writeStoredHeader } from '../log/stored-header.ts';
 import { BatchBuilder, type RecordInput, recordBytes } from '../protocol/batch/batch-builder.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
+import { DeferredTable } from '../shard/deferred-table.ts';
 import type { GoldenSamples } from './golden.ts';
 
 const STORAGE_BYTES = 1 << 24;
@@ -29,6 +37,18 @@ export const SAMPLE_PLACE = {
 } as const;
 
 export const SAMPLE_STATE = { topics: [{ topicId: 9, topic: 'orders' }], note: 'grüße' } as const;
+
+/** A delayed batch and a half message that wait. */
+export const SAMPLE_ROWS: Uint8Array = sampleRows();
+
+function sampleRows(): Uint8Array {
+  const table = new DeferredTable();
+  const both = { bytes: 192, payloadCrc: 0x1234_5678, topicId: 9, queueId: 5, count: 2 } as const;
+  const due = { dueAtMs: 1_760_000_000_000, keyHash: 0xfedc_ba98 } as const;
+  table.add({ ...both, ...due, origin: 4096, position: 8192, isHalf: false, checks: 0 });
+  table.add({ ...both, ...due, origin: 2 ** 40, position: 2 ** 40, isHalf: true, checks: 3 });
+  return table.image();
+}
 
 /** Two messages of a producer: one has everything, one nothing but bytes. */
 export function sampleBatch(): Uint8Array {
@@ -60,6 +80,25 @@ export function sampleControl(): Uint8Array {
   return writer.finish().slice();
 }
 
+/** Where two groups stand. */
+export function samplePositions(): Uint8Array {
+  const writer = new ControlWriter();
+  writer.positions([
+    { groupId: 4, topicId: 9, queueId: 5, offset: 0x2_0000_0012 },
+    { groupId: 7, topicId: 9, queueId: 0, offset: 3 },
+  ]);
+  return writer.finish().slice();
+}
+
+/** One record of each kind about deferred batches. */
+export function sampleReleases(): Uint8Array {
+  const writer = new ControlWriter();
+  writer.deferred(CONTROL_RELEASE, [deferredEntry(SAMPLE_PLACE.position), deferredEntry(128)]);
+  writer.deferred(CONTROL_DROP, [deferredEntry(SAMPLE_PLACE.position, 3, DROP_CANCELLED)]);
+  writer.deferred(CONTROL_CHECK, [deferredEntry(128, 2, 0, SAMPLE_STORED_AT_MS + 1000)]);
+  return writer.finish().slice();
+}
+
 /** A payload behind the broker's header, as it stands in a segment. */
 export function storedBatch(
   kind: StoredFields['kind'],
@@ -75,6 +114,7 @@ export function storedBatch(
     kind,
     bytes: bytes.length,
     storedAtMs: SAMPLE_STORED_AT_MS,
+    flags: 0,
     payloadCrc: isPadding ? 0 : new DataView(payload.buffer).getUint32(layout.BATCH_CRC, true),
     ...place,
   });
@@ -120,15 +160,34 @@ function indexFile(): Uint8Array {
   return fileBytes(storage, indexName(3));
 }
 
+/** As versions before the page table wrote it: their files are still read. */
+function indexWithoutPages(): Uint8Array {
+  const bytes = indexFile();
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const queuesEnd = 32 + view.getUint32(12, true) * 16;
+  const pageTableBytes = 8 + view.getUint32(28, true) * 8;
+  view.setUint32(28, 0, true);
+  view.setUint32(4, crc32(bytes, 8, queuesEnd), true);
+  return bytes.slice(0, bytes.length - pageTableBytes);
+}
+
 /** All of them, by the names of their golden files. */
 export function logSamples(): GoldenSamples {
   return {
     'batch/batch-v1.bin': sampleBatch(),
     'log/stored-data-v1.bin': storedBatch(layout.KIND_DATA, sampleBatch()),
     'log/stored-control-v1.bin': storedBatch(layout.KIND_CONTROL, sampleControl()),
+    'log/stored-positions-v1.bin': storedBatch(layout.KIND_CONTROL, samplePositions()),
+    'log/stored-deferred-v1.bin': storedBatch(layout.KIND_DEFERRED, sampleBatch(), {
+      baseOffset: SAMPLE_STORED_AT_MS + 1000,
+      flags: layout.DEFERRED_FLAG_HALF | layout.DEFERRED_FLAG_MOVED,
+    }),
+    'log/stored-releases-v1.bin': storedBatch(layout.KIND_CONTROL, sampleReleases()),
     'log/stored-padding-v1.bin': storedBatch(layout.KIND_PADDING, new Uint8Array(64)),
     'log/snapshot-v2.bin': encodeSnapshot(SAMPLE_PLACE.position, SAMPLE_STATE),
+    'log/snapshot-v3.bin': encodeSnapshot(SAMPLE_PLACE.position, SAMPLE_STATE, SAMPLE_ROWS),
     'log/checkpoint-v1.bin': checkpointFile(),
-    'log/index-v1.bin': indexFile(),
+    'log/index-v1.bin': indexWithoutPages(),
+    'log/index-v2.bin': indexFile(),
   };
 }

@@ -2,9 +2,9 @@
  * Runs what should notice a planted bug, in a process of its own: the simulator, seed after seed until one fails, or one
  * test file. Says what was noticed; whether that is enough is the test's.
  */
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { Watcher } from './mutants.ts';
+import { spawnTied } from './tied-process.ts';
 
 /** How a watcher ended. */
 export type WatchResult = {
@@ -18,7 +18,7 @@ export type WatchResult = {
 /** Seeds that are tried at most: many more than a bug of this list needs. */
 export const SEEDS_MAX = 300;
 /** Milliseconds after which a run that goes on for ever is ended. */
-const TIMEOUT_MS = 200_000;
+const TIMEOUT_MS = 600_000;
 /** Errors of JavaScript itself: then the replacement is no bug, but broken code that anything notices. */
 const BROKEN_CODE = /\b(SyntaxError|ReferenceError|ERR_MODULE_NOT_FOUND)\b/;
 
@@ -35,7 +35,10 @@ export async function watch(
 ): Promise<WatchResult> {
   const isSimulation = watcher.kind !== 'test';
   const { exitCode, output } = await run(
-    isSimulation ? simulation(tree, watcher, seeds) : ['--test', join(tree, 'test', watcher.file)],
+    // Without a runner around it, which would be one more process.
+    isSimulation
+      ? simulation(tree, watcher, seeds)
+      : ['--test-reporter=tap', join(tree, 'test', watcher.file)],
   );
   if (exitCode === null) throw new Error(`no end after ${TIMEOUT_MS} ms\n${output}`);
   if (BROKEN_CODE.test(output)) throw new Error(`the code does not run\n${output}`);
@@ -73,15 +76,15 @@ function run(
   nodeArguments: readonly string[],
 ): Promise<{ exitCode: number | null; output: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, nodeArguments, {
+    const child = spawnTied(process.execPath, nodeArguments, {
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: TIMEOUT_MS,
       // A test run inside a test run would report to the outer one.
       env: { ...process.env, NODE_TEST_CONTEXT: undefined },
     });
     const pieces: Buffer[] = [];
-    child.stdout.on('data', (piece: Buffer) => pieces.push(piece));
-    child.stderr.on('data', (piece: Buffer) => pieces.push(piece));
+    child.stdout?.on('data', (piece: Buffer) => pieces.push(piece));
+    child.stderr?.on('data', (piece: Buffer) => pieces.push(piece));
     child.on('error', reject);
     child.on('close', (exitCode) =>
       resolve({ exitCode, output: Buffer.concat(pieces).toString() }),

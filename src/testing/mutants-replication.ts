@@ -1,5 +1,5 @@
 /**
- * Planted bugs of replication, each of which the simulated cluster must catch (decision 6). Numbers are those of the list that
+ * Planted bugs of replication, each of which the simulated cluster, or a test where it says so, must catch (decision 6). Numbers are those of the list that
  * every durable broker is tested with.
  */
 import type { Mutant } from './mutants.ts';
@@ -14,7 +14,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
         replace: 'if (position > Infinity)',
       },
     ],
-    watcher: { kind: 'cluster', from: 1 },
+    watcher: { kind: 'cluster', from: 7 },
   },
   {
     name: '11: a slave is cut to a shorter master of the same epoch',
@@ -25,7 +25,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
         replace: "return { kind: 'cut', position: master.end };",
       },
     ],
-    watcher: { kind: 'cluster', from: 1 },
+    watcher: { kind: 'cluster', from: 8 },
   },
   {
     name: '12: what no slave has is acknowledged as if one had it',
@@ -58,7 +58,18 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
         replace: 'this.checkpoint.write(this.flushed, true)',
       },
     ],
-    watcher: { kind: 'cluster', from: 1100 },
+    watcher: { kind: 'test', file: 'commit/clean-stop.test.js' },
+  },
+  {
+    name: 'what a shard said of its log counts after another slave has brought more',
+    plants: [
+      {
+        file: 'replication/replica-link.js',
+        find: 'this.runsWhenAsked !== this.host.door.runsHanded',
+        replace: 'false',
+      },
+    ],
+    watcher: { kind: 'cluster', from: 380 },
   },
   {
     name: 'comparing with a broker that never was a slave counts',
@@ -69,7 +80,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
         replace: 'true);',
       },
     ],
-    watcher: { kind: 'cluster', from: 2268 },
+    watcher: { kind: 'test', file: 'replication/who-may-lead.test.js' },
   },
   {
     name: 'flushed positions of the master are taken for those of the slave',
@@ -80,7 +91,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
         replace: 'trustsHeaders: true',
       },
     ],
-    watcher: { kind: 'cluster', from: 1 },
+    watcher: { kind: 'cluster', from: 63 },
   },
   {
     name: 'a master may write after an unclean stop before it has compared',
@@ -91,7 +102,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
         replace: 'if (true)',
       },
     ],
-    watcher: { kind: 'cluster', from: 1 },
+    watcher: { kind: 'cluster', from: 8 },
   },
   {
     name: 'a slave shows what its master has not confirmed',
@@ -102,7 +113,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
         replace: "replication?.ack === 'SYNC_MASTER' && replication.role === 'master'",
       },
     ],
-    watcher: { kind: 'cluster', from: 1 },
+    watcher: { kind: 'cluster', from: 5 },
   },
   {
     name: 'a snapshot holds what no slave has confirmed',
@@ -113,6 +124,39 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
         replace: 'if (false)',
       },
     ],
-    watcher: { kind: 'cluster', from: 1 },
+    watcher: { kind: 'test', file: 'shard/replica-side.test.js' },
+  },
+  {
+    name: 'a slave answers an ack before its journal is on the disk',
+    plants: [
+      {
+        file: 'shard/settled-journal.js',
+        find: 'const isIdle = this.fresh.length === 0 && !this.isRewriteDue && !this.isWriting;',
+        replace: 'const isIdle = true;',
+      },
+    ],
+    watcher: { kind: 'cluster', from: 18 },
+  },
+  {
+    name: 'a journal is emptied before its records have come back with the log',
+    plants: [
+      {
+        file: 'shard/slave-station.js',
+        find: 'return commit >= end && log.flushed >= end;',
+        replace: 'return true;',
+      },
+    ],
+    watcher: { kind: 'cluster', from: 275 },
+  },
+  {
+    name: 'the journal of a slave that is promoted does not become part of its log',
+    plants: [
+      {
+        file: 'shard/take-lead.js',
+        find: 'if (context.journal !== undefined)',
+        replace: 'if (false)',
+      },
+    ],
+    watcher: { kind: 'cluster', from: 180 },
   },
 ];

@@ -4,7 +4,10 @@
  */
 import type { Plant } from './mutant-tree.ts';
 
-/** What must fail when the bug is in: the simulator at some seed from `from` on, or a test file below `test/`. */
+/**
+ * What must fail when the bug is in: the simulator at some seed from `from` on, or a test file below `test/`. `from` is a little
+ * before the seed that was found the last time, so that a run is short; it need not be right.
+ */
 export type Watcher =
   | {
       readonly kind: 'simulation';
@@ -23,14 +26,7 @@ export type Mutant = {
   readonly watcher: Watcher;
 };
 
-const FLUSHER = 'commit/flusher-agent.js';
-const SYNC_AND_MOVE = `        this.file.sync();
-        this.flushed = this.written;`;
-const WHEN_SYNC_FAILS = `        catch (error) {
-            if (error?.code !== 'STORAGE_IO')
-                throw error;`;
-
-function simulation(
+export function simulation(
   flush: 'sync' | 'async' | 'mixed',
   from = 1,
 ): Extract<Watcher, { kind: 'simulation' }> {
@@ -40,99 +36,6 @@ function simulation(
 function testFile(file: string): Watcher {
   return { kind: 'test', file };
 }
-
-/** Acknowledged before it is safe, or seen. */
-export const EARLY_ACKS: readonly Mutant[] = [
-  {
-    name: 'an ack leaves when its bytes are written, before the sync',
-    plants: [
-      {
-        file: 'commit/commit-policy.js',
-        find: "mode === 'SYNC_FLUSH' ? flushed : written",
-        replace: 'written',
-      },
-    ],
-    watcher: simulation('sync'),
-  },
-  {
-    name: 'the flushed position moves before the sync has come back',
-    plants: [
-      {
-        file: FLUSHER,
-        find: SYNC_AND_MOVE,
-        replace: `        this.options.memory.flushed.publish(this.written);\n${SYNC_AND_MOVE}`,
-      },
-    ],
-    watcher: simulation('sync'),
-  },
-  {
-    name: 'an answer leaves when the beginning of its batch is safe',
-    plants: [
-      {
-        file: 'commit/pending-replies.js',
-        find: 'return entry.position <= commit',
-        replace: 'return entry.batchPosition <= commit',
-      },
-    ],
-    watcher: simulation('sync'),
-  },
-  {
-    name: 'an error of the sync is ignored',
-    plants: [
-      {
-        file: FLUSHER,
-        find: SYNC_AND_MOVE,
-        replace: `        try {
-            this.file.sync();
-        }
-${WHEN_SYNC_FAILS}
-        }
-        this.flushed = this.written;`,
-      },
-    ],
-    watcher: simulation('sync'),
-  },
-  {
-    name: 'a sync that failed is tried again, and the second answer believed',
-    plants: [
-      {
-        file: FLUSHER,
-        find: SYNC_AND_MOVE,
-        replace: `        try {
-            this.file.sync();
-        }
-${WHEN_SYNC_FAILS}
-            this.file.sync();
-        }
-        this.flushed = this.written;`,
-      },
-    ],
-    watcher: simulation('sync'),
-  },
-  {
-    name: 'a barrier covers the file it ends in, and not the one it began in',
-    plants: [
-      {
-        file: FLUSHER,
-        find: `            this.file.sync();
-            this.file.close();`,
-        replace: '            this.file.close();',
-      },
-    ],
-    watcher: simulation('sync'),
-  },
-  {
-    name: 'a message can be seen as soon as it is appended',
-    plants: [
-      {
-        file: 'shard/append-batch.js',
-        find: 'queue.push(entry);',
-        replace: 'queue.push(entry);\n    queue.visibleEnd = queue.endOffset;',
-      },
-    ],
-    watcher: simulation('sync'),
-  },
-];
 
 /** What recovery finds, and what it does to it. */
 export const RECOVERY: readonly Mutant[] = [
@@ -156,7 +59,7 @@ export const RECOVERY: readonly Mutant[] = [
         replace: 'return true;',
       },
     ],
-    watcher: simulation('sync'),
+    watcher: simulation('sync', 7),
   },
   {
     name: 'the log is cut at the first bad batch, wherever it is',
@@ -167,7 +70,7 @@ export const RECOVERY: readonly Mutant[] = [
         replace: 'if (hole.from >= 0)',
       },
     ],
-    watcher: simulation('sync'),
+    watcher: simulation('sync', 50),
   },
   {
     name: 'what was cut is not overwritten, and comes back',
@@ -251,7 +154,7 @@ export const RECOVERY: readonly Mutant[] = [
     plants: [
       { file: 'log/run-side-job.js', find: 'markReleased(storage, job.released);', replace: '' },
     ],
-    watcher: simulation('mixed'),
+    watcher: simulation('mixed', 1150),
   },
   {
     name: 'a segment that somebody deleted is taken for one that was let go',
@@ -265,12 +168,23 @@ export const RECOVERY: readonly Mutant[] = [
     watcher: testFile('shard/missing-segment.test.js'),
   },
   {
+    name: 'the header of a torn batch is not believed',
+    plants: [
+      {
+        file: 'log/recovery.js',
+        find: 'if (this.options.trustsHeaders !== false)',
+        replace: 'if (this.options.trustsHeaders !== false && isStoredPayload(bytes, view, at))',
+      },
+    ],
+    watcher: testFile('log/recovery.test.js'),
+  },
+  {
     name: 'recovery does not learn what producers have stored',
     plants: [
       {
         file: 'shard/shard-state.js',
-        find: 'if (withDedup && ',
-        replace: 'if (position < 0 && ',
+        find: 'else if (isNew)',
+        replace: 'else if (position < 0)',
       },
     ],
     watcher: simulation('sync'),
@@ -293,7 +207,7 @@ export const DELIVERY: readonly Mutant[] = [
             return { parts: [], attempt: 0 };`,
       },
     ],
-    watcher: simulation('sync'),
+    watcher: simulation('sync', 4),
   },
   {
     name: 'the settled position goes backwards',
@@ -306,7 +220,7 @@ export const DELIVERY: readonly Mutant[] = [
         replace: '',
       },
     ],
-    watcher: simulation('sync', 30),
+    watcher: simulation('sync', 55),
   },
   {
     name: 'a shard delivers more than the credit of a member',

@@ -1,6 +1,11 @@
-/** Thread entry for race tests: the other side of a ring, a position, a park word or the leases of a tail. */
+/** Thread entry for race tests: the other side of a ring, a position, a park word, the leases of a tail or its writer. */
 import { workerData } from 'node:worker_threads';
 import { ParkWord } from '../agent/park-word.ts';
+import { systemClock } from '../base/clock.ts';
+import { FlusherAgent } from '../commit/flusher-agent.ts';
+import { FileStorage } from '../log/file-storage.ts';
+import { LogMemory } from '../log/log-memory.ts';
+import type { Storage, StorageFile } from '../log/storage.ts';
 import { TailWindow } from '../log/tail-window.ts';
 import { PositionCell } from '../memory/position-cell.ts';
 import { RingConsumer } from '../ring/ring-consumer.ts';
@@ -36,6 +41,13 @@ export type RaceTask =
       readonly capacity: number;
       readonly tail: SharedArrayBuffer;
       readonly rounds: number;
+    }
+  | {
+      readonly kind: 'flush';
+      readonly directory: string;
+      readonly control: SharedArrayBuffer;
+      readonly tail: SharedArrayBuffer;
+      readonly segmentBytes: number;
     };
 
 /** Bytes of one batch of the `leases` task; two fill a slot of the tail. */
@@ -46,13 +58,30 @@ export function raceRecordLength(index: number): number {
   return 4 + ((index * 7) % 61);
 }
 
+/** Looks at the other side before a nap: it answers within microseconds where it has a processor of its own. */
+const LOOKS_MAX = 2000;
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Waits for the other side. Where both share a processor, one that only looks keeps the other from it until its time is over.
+ *
+ * @returns looks so far
+ */
+function waitForOther(looks: number): number {
+  if (looks < LOOKS_MAX) return looks + 1;
+  Atomics.wait(pause, 0, 0, 1);
+  return 0;
+}
+
 function produce(task: Extract<RaceTask, { kind: 'produce' }>): void {
   const producer = new RingProducer(task.ring, 0, task.capacity);
+  let looks = 0;
   for (let index = 0; index < task.records; ) {
     const length = raceRecordLength(index);
     const at = producer.claim(index + 1, length);
     if (at === RING_FULL) {
       producer.publish();
+      looks = waitForOther(looks);
       continue;
     }
     producer.bytes.fill(index & 0xff, at, at + length);
@@ -93,17 +122,56 @@ function leases(task: Extract<RaceTask, { kind: 'leases' }>): void {
   for (let round = 0; round < task.rounds; round += 1) {
     const position = round * RACE_BATCH_BYTES;
     if (position % tail.slotBytes === 0)
-      while (!port.isSlotFree(tail.slotOf(position))) port.publish();
+      for (let looks = 0; !port.isSlotFree(tail.slotOf(position)); looks = waitForOther(looks))
+        port.publish();
     tail.at(position, RACE_BATCH_BYTES).fill(round & 0xff);
     const extent = {
       ...{ position, baseOffset: round, batchBytes: RACE_BATCH_BYTES },
       ...{ firstIndex: 0, count: 1, isCold: false },
     };
     const lease = { id: round, attempt: 1, leaseMs: 1000, returnsKnown: 0 };
-    while (!port.deliver(1, 1, 0, extent, lease)) port.publish();
+    for (let looks = 0; !port.deliver(1, 1, 0, extent, lease); looks = waitForOther(looks))
+      port.publish();
     if (round % 3 === 0) port.publish();
   }
   port.publish();
+}
+
+/** Looks at nothing while a slow disk writes: time for the other side to go on, if it may. */
+const SLOW_LOOKS = 20_000;
+
+/** A disk that takes its time for each write. */
+function slowed(storage: Storage): Storage {
+  const open = (name: string, create: boolean): StorageFile => {
+    const file = storage.open(name, create);
+    const write = (source: Uint8Array, byteOffset: number): void => {
+      for (let look = 0; look < SLOW_LOOKS; look += 1) Atomics.load(pause, 0);
+      file.write(source, byteOffset);
+    };
+    return Object.assign(Object.create(file) as StorageFile, { write });
+  };
+  return Object.assign(Object.create(storage) as Storage, { open });
+}
+
+/** As the flusher's thread does, but that it never sleeps and always syncs. */
+function flush({
+  directory,
+  control,
+  tail,
+  segmentBytes,
+}: Extract<RaceTask, { kind: 'flush' }>): void {
+  const memory = new LogMemory(control, 0);
+  const agent = new FlusherAgent({
+    ...{
+      storage: slowed(new FileStorage(directory)),
+      tail: new TailWindow(tail),
+      memory,
+      segmentBytes,
+    },
+    ...{ clock: systemClock, mode: 'ASYNC_FLUSH', flushIntervalMs: 0, epoch: 1, position: 0 },
+  });
+  for (let looks = 0; !memory.isStopping; ) looks = agent.doWork() === 0 ? waitForOther(looks) : 0;
+  agent.close();
 }
 
 const task = workerData as RaceTask | undefined;
@@ -111,3 +179,4 @@ if (task?.kind === 'produce') produce(task);
 else if (task?.kind === 'positions') positions(task);
 else if (task?.kind === 'wake') wake(task);
 else if (task?.kind === 'leases') leases(task);
+else if (task?.kind === 'flush') flush(task);

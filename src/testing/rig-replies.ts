@@ -24,6 +24,8 @@ export type RigReply =
       readonly baseOffset: number;
       readonly count: number;
       readonly isDuplicate: boolean;
+      /** It cannot be seen yet: `baseOffset` is the time at which it can. */
+      readonly isDeferred: boolean;
       readonly durability: number;
       readonly position: number;
     }
@@ -120,7 +122,9 @@ export class RigReplies {
           baseOffset: getU64(view, at + envelope.PRODUCED_BASE_OFFSET),
           count: view.getUint32(at + envelope.PRODUCED_RECORD_COUNT, true),
           isDuplicate:
-            view.getUint8(at + envelope.PRODUCED_FLAGS) === envelope.PRODUCED_FLAG_DUPLICATE,
+            (view.getUint8(at + envelope.PRODUCED_FLAGS) & envelope.PRODUCED_FLAG_DUPLICATE) !== 0,
+          isDeferred:
+            (view.getUint8(at + envelope.PRODUCED_FLAGS) & envelope.PRODUCED_FLAG_DEFERRED) !== 0,
           durability: view.getUint8(at + envelope.PRODUCED_DURABILITY),
           position: getU64(view, at + envelope.PRODUCED_POSITION),
         };
@@ -203,7 +207,12 @@ export class RigReplies {
   /** Adds the records of an extent to `records`, read as the acceptor reads them. */
   private read(place: Place, records: RigRecord[]): RigExtent {
     const { position, baseOffset, batchBytes, firstIndex, count } = place;
-    const extent = { firstOffset: baseOffset + firstIndex, count, end: position + batchBytes };
+    const extent: RigExtent = {
+      firstOffset: baseOffset + firstIndex,
+      count,
+      end: position + batchBytes,
+      unreadable: undefined,
+    };
     let bytes: Uint8Array;
     try {
       bytes = place.isCold
@@ -225,6 +234,6 @@ export class RigReplies {
         properties: reader.properties,
       });
     }
-    return { ...extent, unreadable: undefined };
+    return extent;
   }
 }

@@ -47,6 +47,9 @@ export const RIG_CONFIG: ShardConfig = {
   diskSoftRatio: 1,
 };
 
+/** When a batch is to be seen; flags as in REQUEST_DEFER. */
+export type RigDeferral = { readonly dueAtMs: number; readonly flags?: number };
+
 /** Messages of one lease. */
 export type RigRange = {
   readonly queueId: number;
@@ -157,6 +160,7 @@ export class ShardRig {
     queueId: number,
     records: readonly RecordInput[],
     producer?: { id: string; epoch: number; sequence: number },
+    deferral?: RigDeferral,
   ): number {
     const builder = new BatchBuilder(KIB, producer?.id ?? '');
     for (const record of records) builder.append(record, recordBytes(record), MIB, 1000);
@@ -164,11 +168,21 @@ export class ShardRig {
       topicId,
       queueId,
       builder.finish(producer?.sequence ?? 0, producer?.epoch ?? 0),
+      deferral,
     );
   }
 
-  produceBytes(topicId: number, queueId: number, batch: Uint8Array): number {
-    const at = this.requests.claim(envelope.REQUEST_PRODUCE, envelope.PRODUCE_BATCH + batch.length);
+  /** @param deferral - when it is to be seen, if not at once */
+  produceBytes(
+    topicId: number,
+    queueId: number,
+    batch: Uint8Array,
+    deferral?: RigDeferral,
+  ): number {
+    const isDeferred = deferral !== undefined;
+    const type = isDeferred ? envelope.REQUEST_DEFER : envelope.REQUEST_PRODUCE;
+    const batchAt = isDeferred ? envelope.DEFER_BATCH : envelope.PRODUCE_BATCH;
+    const at = this.requests.claim(type, batchAt + batch.length);
     if (at === RING_FULL) return 0;
     this.correlation += 1;
     const { view, bytes } = this.requests;
@@ -176,7 +190,11 @@ export class ShardRig {
     view.setUint32(at + envelope.PRODUCE_CORRELATION, this.correlation, true);
     view.setUint32(at + envelope.PRODUCE_TOPIC_ID, topicId, true);
     view.setUint16(at + envelope.PRODUCE_QUEUE_ID, queueId, true);
-    bytes.set(batch, at + envelope.PRODUCE_BATCH);
+    if (isDeferred) {
+      view.setUint16(at + envelope.DEFER_FLAGS, deferral.flags ?? 0, true);
+      setU64(view, at + envelope.DEFER_DUE_AT_MS, deferral.dueAtMs);
+    }
+    bytes.set(batch, at + batchAt);
     this.requests.publish();
     return this.correlation;
   }

@@ -13,6 +13,7 @@ import { SimViolation } from './sim-invariants.ts';
 import type { Answer } from './sim-link.ts';
 import { idOf, type SimMessage } from './sim-messages.ts';
 import { record } from './sim-pullers.ts';
+import type { SiteTopic } from './sim-site.ts';
 import type { SimTopic, World } from './sim-world.ts';
 import type { Workload } from './workload.ts';
 
@@ -55,8 +56,9 @@ export class SimAudit {
     this.flushAll();
     this.restart();
     world.recorder.phase('drain', 'audit');
-    for (const topic of world.liveTopics()) this.readTopic(topic);
+    for (const topic of world.liveTopics()) if (!isTimed(topic)) this.readTopic(topic);
     this.readByGroup();
+    this.workload.timed.judge((topic) => this.bodiesOf(topic));
     world.recorder.phase('end');
     this.checkLedger();
     for (const group of this.workload.groups.groups) this.checkGroup(group);
@@ -80,6 +82,7 @@ export class SimAudit {
     this.chaos.endLife(this.world.prng.chance(0.5) ? 'kill' : 'power-loss');
     this.workload.groups.lose();
     this.chaos.restartIfDead();
+    this.workload.timed.restarted();
     this.workload.resume(this.world.flushMode === 'SYNC_FLUSH');
   }
 
@@ -92,12 +95,17 @@ export class SimAudit {
       if (round % 10 === 0) workload.askAgain();
       for (const member of workload.groups.members) this.consume(member);
       if (round % LONG_ROUND !== LONG_ROUND - 1) continue;
-      const isQuiet = !workload.producers.isWaiting && world.link.openCount === 0;
+      workload.timed.hurry();
+      // While something is under way nobody can tell whether more comes of it.
+      const isAnswered = world.link.openCount === 0 && !workload.producers.isWaiting;
+      const isQuiet = !workload.timed.finish() && isAnswered && world.link.openCount === 0;
       if (isQuiet && workload.groups.groups.every((group) => this.hasFinished(group))) return;
     }
     const open = `${world.link.openCount} answers open, producers: ${workload.producers.describeWaiting()}`;
     const groups = workload.groups.groups.map((group) => `${group.name} ${this.lagOf(group)}`);
-    throw new SimViolation(`not finished after ${ROUNDS_MAX} rounds: ${open}; lags: ${groups}`);
+    throw new SimViolation(
+      `not finished after ${ROUNDS_MAX} rounds: ${open}; ${workload.timed.describeWaiting()}; lags: ${groups}`,
+    );
   }
 
   private consume(member: Member): void {
@@ -174,7 +182,23 @@ export class SimAudit {
     }
   }
 
-  private fetch(topic: SimTopic, q: number, next: number): Fetched {
+  /** All bodies of a topic. */
+  private bodiesOf(topic: SiteTopic): string[] {
+    const bodies: string[] = [];
+    for (let q = 0; q < topic.queues; q += 1) {
+      const queue = this.world.rig.agent.context.state.queue(topic.topicId, q);
+      for (let next = queue?.minOffset ?? 0; ; ) {
+        const answer = this.fetch(topic, q, next);
+        bodies.push(...answer.records.map(({ body }) => body));
+        this.checkUnreadable(`${topic.name}/${q}`, answer);
+        if (answer.next <= next) break;
+        next = answer.next;
+      }
+    }
+    return bodies;
+  }
+
+  private fetch(topic: Pick<SiteTopic, 'name' | 'topicId'>, q: number, next: number): Fetched {
     const { link, rig } = this.world;
     const answer = this.ask((onAnswer) =>
       link.expect(rig.fetch(topic.topicId, q, next, 100), onAnswer),
@@ -211,7 +235,7 @@ export class SimAudit {
         onAnswer,
       );
     });
-    for (const topic of world.liveTopics()) {
+    for (const topic of world.liveTopics().filter((one) => !isTimed(one))) {
       const seen = new Map<string, Set<number>>();
       const group: SimGroup = {
         ...{ groupId: AUDIT_GROUP_ID, name: 'fresh', topicId: topic.topicId, maxAttempts: 1000 },
@@ -220,6 +244,7 @@ export class SimAudit {
           acked: new Set<string>(),
           hasSkipped: false,
           busy: 0,
+          attempts: new Map<string, number>(),
           mayRestart: new Map<string, number>(),
         },
       };
@@ -326,4 +351,9 @@ export class SimAudit {
       return event.f !== 'ack' || !slots.has(`${event.topic}/${event.q}@${event.off}`);
     });
   }
+}
+
+/** What has a time has an audit of its own. */
+function isTimed({ writers }: SimTopic): boolean {
+  return writers === 'timers';
 }

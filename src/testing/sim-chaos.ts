@@ -186,7 +186,7 @@ export class SimChaos {
   private lose(how: EndOfLife): void {
     const { world } = this;
     const isLossy = how === 'power-loss' || this.hasLostPages;
-    if (isLossy) world.ledger.powerLoss(this.flushed, world.flushMode === 'ASYNC_FLUSH');
+    if (isLossy) world.lose(this.flushed);
     if (how === 'kill') world.counts.kills += 1;
     else world.counts.powerLosses += 1;
     world.recorder.fault(how, 'broker', true);
@@ -198,7 +198,7 @@ export class SimChaos {
   private losePages(): void {
     this.hasLostPages = true;
     this.world.recorder.fault('lost-pages', 'broker', true);
-    this.world.ledger.powerLoss(this.flushed, this.world.flushMode === 'ASYNC_FLUSH');
+    this.world.lose(this.flushed);
   }
 
   /** The shard was opened. */
@@ -279,7 +279,7 @@ export class SimChaos {
   private rotMessages(): void {
     const { world } = this;
     const { storage, config } = world.shard;
-    const batch = rotBatch(storage, config, world.prng);
+    const batch = rotBatch(storage, config, world.prng, world.rotPositions);
     if (batch === undefined) return;
     world.counts.rotBatches += 1;
     world.rotPositions.push(batch.position);

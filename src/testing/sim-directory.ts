@@ -6,15 +6,12 @@
 import type { Prng } from '../base/prng.ts';
 import { SimInode } from './sim-inode.ts';
 
-type NameChange =
-  | { readonly kind: 'create'; readonly to: string; readonly inode: SimInode }
-  | {
-      readonly kind: 'rename';
-      readonly from: string;
-      readonly to: string;
-      readonly inode: SimInode;
-    }
-  | { readonly kind: 'remove'; readonly from: string; readonly inode: SimInode };
+/** `isLeft`: a process that is gone has made it. */
+type NameChange = { readonly inode: SimInode; isLeft?: boolean } & (
+  | { readonly kind: 'create'; readonly to: string }
+  | { readonly kind: 'rename'; readonly from: string; readonly to: string }
+  | { readonly kind: 'remove'; readonly from: string }
+);
 
 /** Live and durable names. */
 export class SimDirectory {
@@ -80,17 +77,38 @@ export class SimDirectory {
     });
   }
 
-  /** A sync that fails: changes reach the medium or not, and are forgotten either way. */
+  /**
+   * A sync that fails: changes reach the medium or not, and are forgotten either way, so that the next sync succeeds without them. A
+   * file system without a journal (ext2, FAT) does that: a page of a directory whose write failed is clean afterwards, like one of a
+   * file. One with a journal (ext4, XFS) stops, and nothing succeeds before it is mounted anew: that is a power loss here.
+   *
+   * Only what a process before this one has left waits for the next sync. Whoever starts cannot tell those names from others, and had
+   * to write all of them anew to be sure: for a kill between a change and its sync, a sync that fails in the next start, one that
+   * succeeds in the start after it and then a power loss, on a file system without a journal.
+   */
   failSync(prng: Prng, persistedChance: number): void {
-    for (const change of this.pending) {
-      if (prng.chance(persistedChance)) applyChange(this.durable, change);
-    }
-    this.pending = [];
+    const waiting = new Set<string>();
+    this.pending = this.pending.filter((change) => {
+      const names = namesOf(change);
+      const isBehind = names.some((name) => waiting.has(name));
+      const goes = prng.chance(persistedChance) && !isBehind;
+      if (goes) applyChange(this.durable, change);
+      const waits = !goes && (isBehind || change.isLeft === true);
+      if (waits) for (const name of names) waiting.add(name);
+      return waits;
+    });
+  }
+
+  /** The process is gone; what it did not sync is there, and its successor does not know. */
+  leave(): void {
+    for (const change of this.pending) change.isLeft = true;
   }
 
   /** Power loss: the durable names, and of the pending changes those that chance keeps. */
   crash(prng: Prng, keptChance: number): void {
-    this.failSync(prng, keptChance);
+    for (const change of this.pending)
+      if (prng.chance(keptChance)) applyChange(this.durable, change);
+    this.pending = [];
     for (const inode of this.live.values()) inode.linkCount = 0;
     this.live = new Map();
     for (const [name, inode] of this.durable) this.link(name, inode);

@@ -29,6 +29,8 @@ export type SimGroup = {
   hasSkipped: boolean;
   /** Settle requests and seeks under way: while there are any, no seek is made, so that their order is known. */
   busy: number;
+  /** Slots → number that the next delivery has at least: one more than that of the delivery whose refusal was confirmed. */
+  readonly attempts: Map<string, number>;
   /** Slots that were given back, and queues that were set back: where order may begin anew, when it comes to that. */
   readonly mayRestart: Map<string, number>;
 };
@@ -39,6 +41,7 @@ type Held = {
   readonly queueId: number;
   readonly offset: number;
   readonly leaseId: number;
+  readonly attempt: number;
   /** Not for this member by its filter, or unreadable: settled without a word, as the front door does. */
   readonly isSilent: boolean;
 };
@@ -87,8 +90,14 @@ export class SimGroups {
     const { groupId, topicId, filter } = group;
     const isSent = world.control(
       {
-        ...{ op: 'attach', subscription, groupId, topicId, filter },
-        ...{ from: { kind: 'earliest' }, credit, leaseMs },
+        op: 'attach',
+        subscription,
+        groupId,
+        topicId,
+        filter,
+        from: { kind: 'earliest' },
+        credit,
+        leaseMs,
       },
       (answer) => {
         if (answer?.kind === 'failed') member.subscription = 0;
@@ -139,18 +148,19 @@ export class SimGroups {
       if (extent.unreadable !== 'RECORD_CORRUPT') continue;
       for (let index = 0; index < extent.count; index += 1) {
         const offset = extent.firstOffset + index;
-        member.hand.push({ id: '', queueId, offset, leaseId, isSilent: true });
+        member.hand.push({ id: '', queueId, offset, leaseId, attempt: 0, isSilent: true });
       }
     }
     for (const record of delivery.records) {
       const id = idOf(record.body);
       const { filter } = member.group;
       const isSilent = filter !== null && !filter.includes(record.tag);
-      member.hand.push({ id, queueId, offset: record.offset, leaseId, isSilent });
+      const { attempt } = delivery;
+      member.hand.push({ id, queueId, offset: record.offset, leaseId, attempt, isSilent });
+      this.checkAttempt(member.group, slotName(queueId, record.offset), attempt);
       const off = record.offset;
       const crc = this.world.ledger.note(topic.name, queueId, off, id, record.body);
       if (isSilent) continue;
-      const { attempt } = delivery;
       if (attempt === 1) this.checkRestart(member, topic, queueId, off);
       const slot = { topic: topic.name, q: queueId, off };
       const [c, g] = [member.name, member.group.name];
@@ -174,18 +184,20 @@ export class SimGroups {
     const isAck = action === envelope.SETTLE_ACK;
     const held = taken.flat();
     if (isAck) this.recordAck('invoke', member, topic, held);
-    const ranges = taken.map((run) => ({
-      ...{ queueId: (run[0] as Held).queueId, offset: (run[0] as Held).offset },
-      ...{ count: run.length, leaseId: (run[0] as Held).leaseId },
-    }));
+    const ranges = taken.map((run) => {
+      const { queueId, offset, leaseId } = run[0] as Held;
+      return { queueId, offset, leaseId, count: run.length };
+    });
     if (action === envelope.SETTLE_RELEASE)
       for (const { queueId, offset } of held) allowRestart(group, slotName(queueId, offset));
     group.busy += 1;
     const { groupId, topicId } = group;
     const reason = action === envelope.SETTLE_NACK ? 'no stock' : '';
     const correlation = world.rig.settleRanges(action, groupId, topicId, ranges, argument, reason);
+    const isNack = action === envelope.SETTLE_NACK;
     const isSent = world.link.expect(correlation, (answer) => {
       group.busy -= 1;
+      if (isNack && answer?.kind === 'settled') noteRefused(group, held);
       if (isAck) this.recordAck(answer?.kind === 'settled' ? 'ok' : 'info', member, topic, held);
     });
     if (!isSent) {
@@ -221,6 +233,7 @@ export class SimGroups {
       allowRestart(group, slotName(q, -1));
     }
     for (const member of this.members) if (member.group === group) member.hand = [];
+    group.attempts.clear();
     if (to.kind !== 'earliest') group.hasSkipped = true;
     const { groupId, topicId } = group;
     group.busy += 1;
@@ -228,6 +241,11 @@ export class SimGroups {
       group.busy -= 1;
     });
     if (!isSent) group.busy -= 1;
+  }
+
+  /** What was not flushed may be gone, where the mode allows it: nobody knows how often messages came. */
+  forgetAttempts(): void {
+    for (const group of this.groups) group.attempts.clear();
   }
 
   /** The shard is gone: so are all subscriptions and leases. */
@@ -275,6 +293,16 @@ export class SimGroups {
     member.last.set(q, Math.max(offset, member.last.get(q) ?? -1));
   }
 
+  /** How often a message came is not forgotten, and nobody is given one whose attempts are used up. */
+  private checkAttempt(group: SimGroup, slot: string, attempt: number): void {
+    if (attempt > group.maxAttempts)
+      throw new SimViolation(`${group.name} gets ${slot} for the ${attempt}th time`);
+    if (attempt < (group.attempts.get(slot) ?? 0) && this.world.rotPositions.length === 0)
+      throw new SimViolation(
+        `${slot} comes to ${group.name} as attempt ${attempt}, at least ${group.attempts.get(slot)} is next`,
+      );
+  }
+
   /** A run of consecutive messages of one lease, from anywhere in the hand. */
   private takeRun(member: Member, removes: boolean, runMax: number): Held[] {
     const { prng } = this.world;
@@ -305,6 +333,13 @@ export class SimGroups {
       const [c, g] = [member.name, member.group.name];
       this.world.recorder.ack(type, { topic: topic.name, q: queueId, off: offset, c, g });
     }
+  }
+}
+
+function noteRefused({ attempts }: SimGroup, held: readonly Held[]): void {
+  for (const { queueId, offset, attempt } of held) {
+    const slot = slotName(queueId, offset);
+    attempts.set(slot, Math.max(attempt + 1, attempts.get(slot) ?? 0));
   }
 }
 

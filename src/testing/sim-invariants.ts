@@ -48,6 +48,7 @@ export class ShardInvariants {
     const now = positionsOf(rig);
     this.checkPositions(now);
     this.checkBounds(rig, now);
+    this.noteFlushed(now);
     if (part === 'flusher') this.checkFlushDelay(rig, now, startedAtMs);
     this.last = now;
   }
@@ -76,12 +77,16 @@ export class ShardInvariants {
       throw new SimViolation(`${context.control.bytes} bytes of control records wait`);
   }
 
-  /** Under ASYNC_FLUSH a barrier comes at the latest when the interval is over and the flusher has its turn. */
-  private checkFlushDelay(rig: ShardRig, now: Positions, startedAtMs: number): void {
+  /** What comes after a barrier waits anew. */
+  private noteFlushed(now: Positions): void {
     const nowMs = this.clock.monotonicMs();
     if (now.flushed === now.written) this.unflushedSinceMs = Number.POSITIVE_INFINITY;
     else if (now.flushed > this.last.flushed || this.unflushedSinceMs > nowMs)
       this.unflushedSinceMs = nowMs;
+  }
+
+  /** Under ASYNC_FLUSH a barrier comes at the latest when the interval is over and the flusher has its turn. */
+  private checkFlushDelay(rig: ShardRig, now: Positions, startedAtMs: number): void {
     if (rig.flusher.failure !== undefined) return;
     const delay = startedAtMs - this.unflushedSinceMs;
     if (delay >= this.config.flushIntervalMs && now.flushed < now.written)

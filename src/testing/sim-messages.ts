@@ -74,14 +74,22 @@ export class MessageLedger {
     const body = `${id} ${FILLER.slice(start, start + bodyBytes - id.length - 1)}`;
     const crc = crcOf(body);
     const message: SimMessage = {
-      ...{ id, topic, producer, tag, body, crc, q: -1, off: -1, locator: -1, end: 0, madeAtMs },
-      ...{
-        ackedAtMs: -1,
-        isRefused: false,
-        isDurable: false,
-        excuse: undefined,
-        wasExpired: false,
-      },
+      id,
+      topic,
+      producer,
+      tag,
+      body,
+      crc,
+      q: -1,
+      off: -1,
+      locator: -1,
+      end: 0,
+      madeAtMs,
+      ackedAtMs: -1,
+      isRefused: false,
+      isDurable: false,
+      excuse: undefined,
+      wasExpired: false,
     };
     this.messages.set(id, message);
     return message;

@@ -5,6 +5,7 @@
 import { SluiceError } from '../base/errors.ts';
 import type { Prng } from '../base/prng.ts';
 import { cutTail } from '../log/cut-tail.ts';
+import { AloneWatch } from '../replication/alone-watch.ts';
 import { MasterShard } from '../replication/master-shard.ts';
 import { SlaveLink } from '../replication/slave-link.ts';
 import { chunkBytesOf, type ShardConfig, type ShardReplication } from '../shard/shard-config.ts';
@@ -52,6 +53,8 @@ export class SimNode {
   /** It has opened its shard again by itself, after a cut or a replacement. */
   reopened = false;
   private isReplacing = false;
+  private alone: AloneWatch | undefined;
+  private isRefused = false;
   private dialAtMs = 0;
   private socket: SimSocket | undefined;
 
@@ -105,6 +108,10 @@ export class SimNode {
     }
     this.counts.opens += 1;
     this.flushed = this.rig.memory.flushed.observe();
+    this.isRefused = false;
+    this.alone = this.isMaster
+      ? undefined
+      : new AloneWatch(this.rig.memory, this.clock.monotonicMs());
     if (this.isMaster) this.beginMaster(this.rig);
     return true;
   }
@@ -204,6 +211,8 @@ export class SimNode {
   private replicate(): number {
     if (this.master !== undefined) return this.master.doWork();
     const nowMs = this.clock.monotonicMs();
+    const isMet = this.slave?.isMet === true || this.isRefused;
+    if (this.rig !== undefined) this.alone?.note(isMet, nowMs);
     if (this.slave === undefined) return this.dial(nowMs) ? 1 : 0;
     let work = 0;
     try {
@@ -212,7 +221,10 @@ export class SimNode {
       if (!(error instanceof SluiceError)) throw error;
       this.slave.onClosed();
     }
-    if (this.slave.phase === 'streaming') this.followedEpoch = this.reign.epoch;
+    if (this.slave.phase === 'streaming') {
+      this.followedEpoch = this.reign.epoch;
+      this.isRefused = false;
+    }
     if (this.slave.outcome !== undefined) this.react(this.slave.outcome, nowMs);
     return work;
   }
@@ -260,6 +272,7 @@ export class SimNode {
         return;
       case 'refused':
         this.refusals.push(outcome.text);
+        this.isRefused = true;
         this.dialAtMs = nowMs + REFUSED_INTERVAL_MS;
         return;
       case 'lost':

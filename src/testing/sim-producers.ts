@@ -286,7 +286,7 @@ function producerId({ topic, q }: Stream): string {
 }
 
 function isWritten(topic: SimTopic): boolean {
-  return topic.state === 'live' && topic.writers !== 'nobody';
+  return topic.state === 'live' && (topic.writers === 'dedup' || topic.writers === 'plain');
 }
 
 function isUnknown(answer: Exclude<Answer, undefined>): boolean {

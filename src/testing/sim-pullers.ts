@@ -20,7 +20,7 @@ export class SimPullers {
   /** Some puller asks for what comes next. */
   pull(): void {
     const { world } = this;
-    const topic = world.pick(world.liveTopics());
+    const topic = world.pick(world.liveTopics().filter((one) => one.writers !== 'timers'));
     if (topic === undefined) return;
     const puller = this.pullerOf(topic, world.prng.integer(topic.record.queues));
     const max = 1 + world.prng.integer(30);

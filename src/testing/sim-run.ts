@@ -3,6 +3,7 @@
  * step by step, so that a failure is a line to type.
  */
 import { toSluiceError } from '../base/errors.ts';
+import { QUEUE_LOCK_MS } from '../base/limits.ts';
 import { type Prng, seededPrng } from '../base/prng.ts';
 import { KIB, MIB } from '../base/units.ts';
 import type { ShardConfig } from '../shard/shard-config.ts';
@@ -11,10 +12,12 @@ import { RIG_CONFIG } from './shard-rig.ts';
 import { SimAudit } from './sim-audit.ts';
 import { randomTemper, SimChaos } from './sim-chaos.ts';
 import { SimClock } from './sim-clock.ts';
+import { CHECKS } from './sim-halves.ts';
 import type { SizePlan } from './sim-messages.ts';
 import { RetentionWatch } from './sim-retention.ts';
 import { type ShardPart, SimShard } from './sim-shard.ts';
 import { SimStorage } from './sim-storage.ts';
+import { randomPlan, type TimedPlan } from './sim-timed.ts';
 import { type SimCounts, World } from './sim-world.ts';
 import { Workload } from './workload.ts';
 
@@ -37,6 +40,11 @@ export type SimResult = {
 
 /** Steps of a run in the small size: some four lives. */
 export const STEPS_DEFAULT = 400;
+/** Share of seeds with delayed messages, with transactions, with locks, with messages that are sent back: each by itself. */
+const TIMED_SHARE = 0.3;
+/** Chance per step of a pause in which every lock ends, where there are any. */
+const SLEEP_CHANCE = 0.004;
+const SLEEP_MS: number = QUEUE_LOCK_MS + 1000;
 const CAPACITY_BYTES: number = 8 * MIB;
 /** Milliseconds that pass at once when time leaps: leases end, snapshots and retention are due. */
 const LEAP_MS = 3000;
@@ -48,6 +56,7 @@ class SimRun {
   private readonly workload: Workload;
   private readonly parts: readonly ShardPart[];
   private readonly leap: number;
+  private readonly timed: TimedPlan;
   private readonly retention: RetentionWatch;
 
   constructor(options: SimOptions) {
@@ -64,7 +73,8 @@ class SimRun {
       options.sizes === 'mixed' ? (prng.chance(0.5) ? 'fixed' : 'random') : options.sizes;
     this.world = new World(prng, shard, sizes);
     this.chaos = new SimChaos(this.world, randomTemper(prng), CAPACITY_BYTES);
-    this.workload = new Workload(this.world);
+    this.workload = new Workload(this.world, seededPrng(options.seed ^ 0x7f4a_7c15));
+    this.timed = randomPlan(seededPrng(options.seed ^ 0x165_667b1), TIMED_SHARE);
     this.retention = new RetentionWatch(this.world);
     this.parts = turns(prng);
     this.leap = prng.chance(0.5) ? 0.02 : 0.005;
@@ -75,6 +85,7 @@ class SimRun {
     world.recorder.phase('run');
     chaos.restartIfDead();
     workload.begin();
+    workload.beginTimed(this.timed);
     for (let step = 0; step < steps; step += 1) this.step();
     const audit = new SimAudit(world, workload, chaos, () => this.retention.look());
     if (!world.shard.isAlive) this.revive();
@@ -98,6 +109,7 @@ class SimRun {
     if (this.revive()) return;
     const actions = prng.integer(4);
     for (let action = 0; action < actions; action += 1) this.workload.act();
+    this.workload.timed.act();
     chaos.disturb();
     const isFenced = world.shard.rig?.agent.context.fenced !== undefined;
     if (isFenced && prng.chance(0.1)) chaos.endLife();
@@ -110,6 +122,7 @@ class SimRun {
     this.world.shard.storage.faults.readsAfterFailedSync = 'mixed';
     const restarted = this.chaos.restartIfDead();
     this.workload.groups.lose();
+    this.workload.timed.restarted();
     this.workload.resume(this.isExact);
     return restarted;
   }
@@ -124,7 +137,9 @@ class SimRun {
   /** Time passes, but the flusher is not kept from its turn for longer than its interval. */
   private passTime(): void {
     const { prng, world } = this;
-    const ms = prng.chance(this.leap) ? prng.next() * LEAP_MS : prng.next() * 4;
+    const isAsleep = this.timed.locks && prng.chance(SLEEP_CHANCE);
+    const leapMs = isAsleep ? SLEEP_MS : prng.next() * LEAP_MS;
+    const ms = isAsleep || prng.chance(this.leap) ? leapMs : prng.next() * 4;
     const { flushIntervalMs, flushMode } = world.shard.config;
     if (flushMode === 'SYNC_FLUSH') {
       world.clock.advance(ms);
@@ -165,6 +180,7 @@ function randomConfig(prng: Prng, options: SimOptions): ShardConfig {
   const sizes = [16 * KIB, 32 * KIB, 64 * KIB];
   return {
     ...RIG_CONFIG,
+    ...CHECKS,
     flushMode: isAsync ? 'ASYNC_FLUSH' : 'SYNC_FLUSH',
     flushIntervalMs: 20 + prng.integer(100),
     segmentBytes: sizes[prng.integer(3)] as number,

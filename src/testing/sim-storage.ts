@@ -153,6 +153,7 @@ export class SimStorage implements Storage, SimFileHost {
 
   /** Process crash and restart: open handles are dead, the page cache and everything in it survives. */
   kill(): void {
+    this.directory.leave();
     this.restart();
   }
 

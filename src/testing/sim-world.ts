@@ -12,6 +12,7 @@ import type { SimClock } from './sim-clock.ts';
 import { type Answer, SimLink } from './sim-link.ts';
 import { MessageLedger, type SimMessage, type SizePlan } from './sim-messages.ts';
 import type { SimShard } from './sim-shard.ts';
+import { type IsHeld, NO_SITE_COUNTS, type SiteCounts } from './sim-site.ts';
 
 /** Headers, producer id, key and tag of a batch of one message, and alignment. */
 const BATCH_OVERHEAD_BYTES: number = 64 + 56 + 8 + 16 + 20 + 8 + COPY_GROWTH_BYTES;
@@ -23,15 +24,18 @@ export type SimTopic = {
   readonly record: TopicRecord;
   readonly name: string;
   readonly topicId: number;
-  /** Who writes it: producers whose resends are recognised, or plain ones, whose messages may be dead-lettered. */
-  readonly writers: 'dedup' | 'plain' | 'nobody';
+  /**
+   * Who writes it: producers whose resends are recognised, plain ones, whose messages may be dead-lettered, or those of
+   * messages that are not seen at once, which have an audit of their own (sim-timed.ts).
+   */
+  readonly writers: 'dedup' | 'plain' | 'nobody' | 'timers';
   state: TopicState;
   /** Confirmed on the disk at least once. */
   isConfirmed: boolean;
 };
 
 /** What happened, for the check that a run was not empty. */
-export type SimCounts = {
+export type SimCounts = SiteCounts & {
   kills: number;
   powerLosses: number;
   crashesInRecovery: number;
@@ -67,6 +71,8 @@ export class World {
   hasWallJumped = false;
   /** The disk was full at some time: messages of topics that allow it went before their time. */
   hasBeenFull = false;
+  /** Told when something may be gone. */
+  onLoss: ((isHeld: IsHeld) => void) | undefined;
   /** Highest ids ever used, so that none is used again. */
   topicIdMax = 0;
   subscriptionMax = 0;
@@ -98,6 +104,13 @@ export class World {
   /** Sends a control request. @returns false when the ring was full */
   control(request: ShardControlRequest, onAnswer: (answer: Answer) => void): boolean {
     return this.link.expect(this.rig.control(request), onAnswer);
+  }
+
+  /** What lies above may be gone: in a power loss, or with pages that a failed sync has dropped. */
+  lose(flushed: number): void {
+    const mayLose = this.flushMode === 'ASYNC_FLUSH';
+    this.ledger.powerLoss(flushed, mayLose);
+    if (mayLose) this.onLoss?.(({ end }) => end <= flushed);
   }
 
   liveTopics(writers?: SimTopic['writers']): SimTopic[] {
@@ -140,5 +153,6 @@ function zeroCounts(): SimCounts {
     ...{ kills: 0, powerLosses: 0, crashesInRecovery: 0, diskErrors: 0, fences: 0, rotBatches: 0 },
     ...{ rotReports: 0, duplicates: 0, gapsRefused: 0, staleLeases: 0, deadLetters: 0 },
     ...{ redriven: 0, topicsDeleted: 0, expired: 0, fullRefusals: 0, unreadable: 0 },
+    ...NO_SITE_COUNTS,
   };
 }

@@ -29,7 +29,7 @@ export function filledBatch({ position, baseOffset, id, flushed }: FilledBatch):
   view.setUint32(payloadAt + layout.BATCH_CRC, payloadCrc, true);
   writeStoredHeader(bytes, view, 0, {
     ...{ kind: layout.KIND_DATA, bytes: bytes.length, position, baseOffset, flushed },
-    ...{ storedAtMs: id, epoch: 1, topicId: 1, queueId: 0, payloadCrc },
+    ...{ storedAtMs: id, epoch: 1, topicId: 1, queueId: 0, flags: 0, payloadCrc },
   });
   return bytes;
 }

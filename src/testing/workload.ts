@@ -2,7 +2,7 @@
  * What clients do in a simulated run: a table of actions with weights, of which each seed has its own mixture. They act on
  * a living shard only; answers come later, or never.
  */
-import type { Prng } from '../base/prng.ts';
+import { type Prng, seededPrng } from '../base/prng.ts';
 import { KIB } from '../base/units.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
 import type { StartPoint } from '../protocol/shard-control.ts';
@@ -11,6 +11,8 @@ import { SimInspections } from './sim-inspections.ts';
 import { SimViolation } from './sim-invariants.ts';
 import { SimProducers } from './sim-producers.ts';
 import { SimPullers } from './sim-pullers.ts';
+import { ShardSite, type SiteTopic, siteTopicOf } from './sim-site.ts';
+import { SimTimed, type TimedPlan } from './sim-timed.ts';
 import { KEEP_ALL, SimTopics } from './sim-topics.ts';
 import type { World } from './sim-world.ts';
 
@@ -28,6 +30,7 @@ export class Workload {
   readonly groups: SimGroups;
   readonly producers: SimProducers;
   readonly pullers: SimPullers;
+  readonly timed: SimTimed;
   private readonly inspections: SimInspections;
   private readonly world: World;
   private readonly actions: readonly Action[];
@@ -36,16 +39,23 @@ export class Workload {
   private redrives = 0;
   private extraTopics = 0;
 
-  constructor(world: World) {
+  /** @param timedPrng - chance of what has a time, apart from what the others do */
+  constructor(world: World, timedPrng: Prng = seededPrng(1)) {
     this.world = world;
     this.topics = new SimTopics(world);
     this.groups = new SimGroups(world);
     this.producers = new SimProducers(world);
     this.pullers = new SimPullers(world);
+    this.timed = new SimTimed(new ShardSite(world), timedPrng);
+    world.onLoss = (isHeld) => {
+      this.timed.lose(isHeld);
+      this.groups.forgetAttempts();
+    };
     this.inspections = new SimInspections(world);
     this.leaseMs = 500 + world.prng.integer(3000);
     world.link.onDeliver = (delivery) => this.groups.deliver(delivery);
     world.link.onEvent = (event) => {
+      this.timed.onEvent(event);
       if (event.event === 'rot') this.noteRot(event.message);
       if (event.event !== 'needs-dead-letter-topic') return;
       const group = this.groups.groups.find((one) => one.groupId === event.groupId);
@@ -78,11 +88,24 @@ export class Workload {
         acked: new Set<string>(),
         hasSkipped: false,
         busy: 0,
+        attempts: new Map<string, number>(),
         mayRestart: new Map<string, number>(),
       };
       this.groups.create(group, 1 + prng.integer(2));
       this.topics.putGroup(group, [20, 60]);
     });
+  }
+
+  /** The topics of what has a time, and whoever works with them. Behind `begin`. */
+  beginTimed(plan: TimedPlan): void {
+    const orders = this.world.topics.find(({ name }) => name === 'orders');
+    if (orders !== undefined)
+      this.timed.begin(plan, (name) => this.timedTopic(name, 1), siteTopicOf(orders));
+  }
+
+  /** A topic that only those write who work with what has a time. */
+  timedTopic(name: string, queues: number): SiteTopic {
+    return siteTopicOf(this.topics.create(name, queues, 'timers'));
   }
 
   /** Nothing is called damaged that nobody has damaged. */

@@ -33,6 +33,9 @@ const PAYLOAD_BYTES_MAX = 2 ** 31 - 1;
 const IDLE_MARGIN_SECONDS = 8;
 const IDLE_SECONDS_MAX = 960;
 
+/** Free ports that are tried before a start is given up. */
+const FREE_PORTS_TRIED_MAX = 10;
+
 /** Why the library closed a connection by itself: it has no number for it, only these texts. */
 const CLOSE_CODES: ReadonlyMap<string, number> = new Map([
   ['Received too big message', 1009],
@@ -77,18 +80,26 @@ class UwsFrontDoor implements FrontDoor {
 
   async listen(): Promise<void> {
     const { host } = this.options;
-    // Given port 0 the library binds without SO_REUSEADDR, and a broker that is killed could not come back to its port.
-    const port = this.options.port === 0 ? await freePort(host) : this.options.port;
+    const isAnyPort = this.options.port === 0;
+    let port = this.options.port;
+    // One that is free now may be taken by another process before the library has it.
+    for (let round = 0; round < (isAnyPort ? FREE_PORTS_TRIED_MAX : 1); round += 1) {
+      // Given port 0 the library binds without SO_REUSEADDR, and a broker that is killed could not come back to its port.
+      if (isAnyPort) port = await freePort(host);
+      if (this.listenOn(host, port)) return;
+    }
+    await this.close();
+    throw await findListenError(host, port);
+  }
+
+  private listenOn(host: string, port: number): boolean {
     const exclusive = this.library.LIBUS_LISTEN_EXCLUSIVE_PORT;
     this.app.listen(host, port, exclusive, (token) => {
       this.listenToken = token === false ? undefined : token;
     });
-    if (this.listenToken !== undefined) {
-      this.port = this.library.us_socket_local_port(this.listenToken);
-      return;
-    }
-    await this.close();
-    throw await findListenError(host, port);
+    if (this.listenToken === undefined) return false;
+    this.port = this.library.us_socket_local_port(this.listenToken);
+    return true;
   }
 
   stopListening(): void {

@@ -4,6 +4,7 @@
  */
 import { channel } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { type CancelTimer, startTimer } from '../base/clock.ts';
 import { FrameCutter, type FrameRule, type PartialBudget } from './frame-cutter.ts';
 import { addressOfText } from './remote-address.ts';
@@ -11,6 +12,8 @@ import type { TcpCloseReason, TcpConnection, TcpHandler, TcpStatistics } from '.
 
 /** Milliseconds that a peer has to take what waits for it, once its connection ends. */
 const END_TIMEOUT_MS = 2000;
+/** First byte of a TLS connection. @source RFC 8446, section 5.1 */
+const TLS_HANDSHAKE = 0x16;
 
 const handlerFailed = channel('broker:transport:handler-failed');
 
@@ -22,6 +25,9 @@ export type TcpContext = {
   readonly sendBufferBytesMax: number;
   readonly statistics: TcpStatistics;
   readonly onHttp?: ((socket: Socket) => void) | undefined;
+  /** Takes a connection that begins with a handshake of TLS. */
+  readonly onTls?: ((socket: Socket) => void) | undefined;
+  readonly isTlsRequired?: boolean;
   /** The connection is gone; called before the handler hears of it. */
   readonly ended: (connection: NodeTcpConnection) => void;
 };
@@ -32,6 +38,7 @@ export class NodeTcpConnection implements TcpConnection {
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
+  readonly isSecure: boolean;
   /** Set by each whole frame and by each drain; the watch clears it. */
   isActive = true;
   silentTicks = 0;
@@ -65,8 +72,23 @@ export class NodeTcpConnection implements TcpConnection {
     this.remotePort = socket.remotePort ?? 0;
     this.localAddress = addressOfText(socket.localAddress);
     this.localPort = socket.localPort ?? 0;
+    this.isSecure = socket instanceof TLSSocket;
     socket.setNoDelay(true);
     for (const [event, listener] of this.listeners) socket.on(event, listener);
+  }
+
+  /** Counted by the socket itself, so it costs nothing until somebody asks. */
+  get receivedBytes(): number {
+    return this.socket.bytesRead;
+  }
+
+  get sentBytes(): number {
+    return this.socket.bytesWritten;
+  }
+
+  /** Its bytes are another connection's from here on. */
+  get isHandedOver(): boolean {
+    return this.reason === 'tls' || this.reason === 'http';
   }
 
   get isClosed(): boolean {
@@ -129,8 +151,19 @@ export class NodeTcpConnection implements TcpConnection {
     if (this.isClosed) return;
     if (!this.hasBegun) {
       this.hasBegun = true;
-      if (this.context.onHttp !== undefined && isLetter(chunk[0])) {
-        this.handOver(chunk, this.context.onHttp);
+      const { onHttp, onTls, isTlsRequired = false } = this.context;
+      if (onTls !== undefined && !this.isSecure && chunk[0] === TLS_HANDSHAKE) {
+        this.handOver(chunk, 'tls', onTls);
+        return;
+      }
+      if (onHttp !== undefined && isLetter(chunk[0])) {
+        this.handOver(chunk, 'http', onHttp);
+        this.socket.resume();
+        return;
+      }
+      if (isTlsRequired && !this.isSecure) {
+        this.context.statistics.framesRefused += 1;
+        this.end('not-tls');
         return;
       }
     }
@@ -150,15 +183,18 @@ export class NodeTcpConnection implements TcpConnection {
   }
 
   /** To its owner and its handler the connection is over. */
-  private handOver(chunk: Uint8Array, onHttp: (socket: Socket) => void): void {
+  private handOver(
+    chunk: Uint8Array,
+    reason: 'http' | 'tls',
+    onOther: (socket: Socket) => void,
+  ): void {
     const { socket } = this;
     for (const [event, listener] of this.listeners) socket.off(event, listener);
-    this.reason = 'http';
+    this.reason = reason;
     this.finish();
     socket.pause();
     socket.unshift(chunk);
-    onHttp(socket);
-    socket.resume();
+    onOther(socket);
   }
 
   private drained(): void {

@@ -10,6 +10,7 @@ import {
   type Server,
   type Socket,
 } from 'node:net';
+import { createSecureContext, TLSSocket } from 'node:tls';
 import { startTimer } from '../base/clock.ts';
 import { SluiceError } from '../base/errors.ts';
 import { ConnectionCensus } from './connection-census.ts';
@@ -23,6 +24,8 @@ import type {
   TcpListener,
   TcpListenerOptions,
   TcpStatistics,
+  TcpTraffic,
+  TlsRule,
 } from './tcp.ts';
 import { NodeTcpConnection, type TcpContext } from './tcp-connection.ts';
 import { TcpWatch } from './tcp-watch.ts';
@@ -49,6 +52,9 @@ class NodeTcpListener implements TcpListener {
   private readonly watch: TcpWatch;
   private readonly context: TcpContext;
   private readonly connections: Set<NodeTcpConnection> = new Set();
+  /** Of connections that are gone. */
+  private receivedBefore = 0;
+  private sentBefore = 0;
   private serverClosed: Promise<void> | undefined = undefined;
   private wakeClose: () => void = () => {};
 
@@ -64,6 +70,11 @@ class NodeTcpListener implements TcpListener {
       sendBufferBytesMax: limits.sendBufferBytesMax,
       statistics: this.statistics,
       onHttp,
+      onTls:
+        options.tls === undefined
+          ? undefined
+          : tlsOpener(options.tls, (socket) => this.accept(socket)),
+      isTlsRequired: options.tls?.isRequired ?? false,
       ended: (connection) => this.forget(connection),
     };
     // With allowHalfOpen what waits is still sent to a peer that has closed its side.
@@ -72,6 +83,15 @@ class NodeTcpListener implements TcpListener {
 
   get connectionCount(): number {
     return this.connections.size;
+  }
+
+  traffic(): TcpTraffic {
+    let [receivedBytes, sentBytes] = [this.receivedBefore, this.sentBefore];
+    for (const connection of this.connections) {
+      receivedBytes += connection.receivedBytes;
+      sentBytes += connection.sentBytes;
+    }
+    return { receivedBytes, sentBytes };
   }
 
   async listen(): Promise<void> {
@@ -126,11 +146,30 @@ class NodeTcpListener implements TcpListener {
 
   private forget(connection: NodeTcpConnection): void {
     this.connections.delete(connection);
+    if (!connection.isHandedOver) {
+      this.receivedBefore += connection.receivedBytes;
+      this.sentBefore += connection.sentBytes;
+    }
     this.watch.delete(connection);
     this.census.leave(connection.remoteAddress);
     // What waits for it goes on after the handler has heard of it, too.
     this.wakeClose();
   }
+}
+
+/** Goes on with a connection as a server of TLS, and gives it back as a socket of its own. */
+function tlsOpener(
+  { cert, key }: TlsRule,
+  accept: (socket: Socket) => void,
+): (socket: Socket) => void {
+  const secureContext = createSecureContext({ cert, key, minVersion: 'TLSv1.2' });
+  return (socket) => {
+    const secure = new TLSSocket(socket, { isServer: true, secureContext });
+    // What fails below closes what is above.
+    socket.on('error', (error) => secure.destroy(error));
+    socket.on('close', () => secure.destroy());
+    accept(secure);
+  };
 }
 
 /**

@@ -8,7 +8,7 @@ import type { FrameRule } from './frame-cutter.ts';
 /**
  * Why a connection ended. `peer`: the other side closed it; `broken`: the system gave up; `idle`: silence; `bad-frame`,
  * `frame-too-large`, `partial-bytes`: what came is no frame, or too large, or too much is unfinished on this listener;
- * `handler-failed`: a bug; `stopping`: the listener closes; `http`: it was handed to `onHttp`; anything else is what `close` was called with.
+ * `tls`: it goes on encrypted, as another connection; `not-tls`: it must be and is not; `handler-failed`: a bug; `stopping`: the listener closes; `http`: it was handed to `onHttp`; anything else is what `close` was called with.
  */
 export type TcpCloseReason =
   | 'peer'
@@ -20,6 +20,8 @@ export type TcpCloseReason =
   | 'handler-failed'
   | 'stopping'
   | 'http'
+  | 'tls'
+  | 'not-tls'
   | 'refused'
   | 'not-needed';
 
@@ -34,6 +36,8 @@ export interface TcpConnection {
   readonly localAddress: string;
   readonly localPort: number;
   readonly isClosed: boolean;
+  /** Is it encrypted? */
+  readonly isSecure: boolean;
   /**
    * Sends bytes: one frame or several, or a part of one.
    * @shape the bytes belong to the connection from here on; do not change them
@@ -75,6 +79,15 @@ export type TcpLimits = {
   readonly sendBufferBytesMax: number;
 };
 
+/** How a listener speaks TLS. */
+export type TlsRule = {
+  /** Certificate chain and key in PEM. */
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+  /** Refuses connections that are not encrypted. */
+  readonly isRequired: boolean;
+};
+
 export type TcpListenerOptions = {
   readonly host: string;
   /** 0 picks a free port. */
@@ -86,6 +99,8 @@ export type TcpListenerOptions = {
    * limit of the listener but those of connections. Absent: it is a frame like others, and wrong.
    */
   readonly onHttp?: (socket: Socket) => void;
+  /** Takes connections that begin with a handshake of TLS. Absent: they are frames like others, and wrong. */
+  readonly tls?: TlsRule | undefined;
   readonly limits: TcpLimits & {
     /** Connections in all, and from one address; more are closed at once. */
     readonly connectionsMax: number;
@@ -105,11 +120,15 @@ export type TcpStatistics = {
   handlerFailures: number;
 };
 
+export type TcpTraffic = { readonly receivedBytes: number; readonly sentBytes: number };
+
 export interface TcpListener {
   /** The port that was bound. */
   readonly port: number;
   readonly connectionCount: number;
   readonly statistics: Readonly<TcpStatistics>;
+  /** Bytes since the listener opened, of connections that are gone too; those of HTTP and of TLS's own are not in it. */
+  traffic(): TcpTraffic;
   /** Takes no new connections; those that are open go on. */
   stopListening(): void;
   /** Sends what waits, closes everything, and resolves when every `closed` was called. */

@@ -145,6 +145,30 @@ test('the credit is never exceeded; what is above it comes when there is more', 
   }
 });
 
+test('credit that was not used is taken back, and no more than that', async () => {
+  const started = await startWithTopic();
+  const { rig, client, topicId } = started;
+  const send = async (correlationId: number): Promise<number> => {
+    const messages = Array.from({ length: 4 }, () => 'x');
+    rig.acceptor.binary(client, sendBatchFrame({ topicId, queueId: 0, correlationId, messages }));
+    await rig.settle();
+    return client.delivered.splice(0).reduce((sum, { count }) => sum + count, 0);
+  };
+  const subscription = await subscribe(started, { credit: 10 });
+  const less = async (count: number): Promise<unknown> => {
+    const request = { op: 'credit', subscription, less: count, id: 7 };
+    rig.acceptor.binary(client, encodeControl(request));
+    await rig.settle();
+    return client.take('ok')[0]?.['taken'];
+  };
+  assert.equal(await send(1), 4);
+  assert.equal(await less(3), 3);
+  assert.equal(await send(2), 3);
+  assert.equal(await less(5), 0);
+  rig.acceptor.binary(client, encodeControl({ op: 'credit', subscription, more: 4 }));
+  assert.equal(await send(3), 4);
+});
+
 test('with a filter only matching records count, and the broker settles the others', async () => {
   const started = await startWithTopic();
   const { rig, client, topicId } = started;
@@ -311,3 +335,51 @@ test('bytes within a JSON body of a CONTROL frame are refused, as a whole body t
   const fetched = await rig.ask(client, fetch, 'binary');
   assert.deepEqual((fetched['messages'] as { body: unknown }[])[0]?.body, { $bytes: 'AQID' });
 });
+
+test('with an SQL filter the frame says which records are delivered, and the broker settles the others', async () => {
+  const started = await startWithTopic();
+  const { rig, client, topicId } = started;
+  const messages = Array.from({ length: 30 }, (_, index) => ({
+    body: String(index),
+    properties: index === 5 ? { price: 'cheap' } : { price: String(index) },
+  }));
+  rig.acceptor.binary(client, sendBatchFrame({ topicId, correlationId: 1, messages }));
+  const filter = { sql: 'price > 3.0 AND NOT (price BETWEEN 10.0 AND 19.0)' };
+  const wanted = messages.map(({ body }) => body).filter((body) => isWanted(Number(body)));
+  const subscription = await subscribe(started, { filter, credit: 4 });
+  await rig.settle();
+  const first = client.delivered.splice(0);
+  assert.deepEqual(
+    first.flatMap(({ bodies }) => bodies),
+    wanted.slice(0, 4),
+  );
+  rig.acceptor.binary(client, encodeControl({ op: 'credit', subscription, more: 100 }));
+  await rig.settle();
+  const all = [...first, ...client.delivered.splice(0)];
+  assert.deepEqual(
+    all.flatMap(({ bodies }) => bodies),
+    wanted,
+  );
+  const ranges = all.flatMap((delivered) =>
+    delivered.offsets.map((queueOffset) => ({
+      ...rangeOfDelivery(delivered),
+      ...{ queueOffset, count: 1 },
+    })),
+  );
+  rig.acceptor.binary(
+    client,
+    settleFrame({ action: SETTLE_ACK, subscription, correlationId: 5, ranges }),
+  );
+  await rig.settle();
+  assert.equal(client.take('ok').length, 1);
+  const group = await rig.http('GET', '/api/groups/g');
+  assert.equal((JSON.parse(group.body as string) as { lag: number }).lag, 0);
+  const failures = rig.acceptor
+    .metrics()
+    .find(({ name }) => name === 'sluice_filter_failures_total');
+  assert.equal(failures?.value, 1);
+});
+
+function isWanted(price: number): boolean {
+  return price > 3 && price !== 5 && (price < 10 || price > 19);
+}

@@ -47,10 +47,10 @@ test('every queue has one member, shares differ by one at most, and few queues m
 
 test('members get queues once they are active, and give them up when they leave', () => {
   const registry = new GroupRegistry();
-  registry.join(group, topic, 7, null);
+  registry.join(group, topic, 7, { filter: null, ordered: false });
   assert.equal(registry.owners(1, 1).size, 0);
   registry.activate(1, topic, 7);
-  registry.join(group, topic, 8, null);
+  registry.join(group, topic, 8, { filter: null, ordered: false });
   assert.deepEqual([...registry.owners(1, 1).values()], [7, 7, 7, 7]);
   registry.activate(1, topic, 8);
   assert.deepEqual([...registry.owners(1, 1).values()].toSorted(), [7, 7, 8, 8]);
@@ -64,16 +64,26 @@ test('members get queues once they are active, and give them up when they leave'
 
 test('a filter must be that of the group, as long as somebody reads with it', () => {
   const registry = new GroupRegistry();
-  registry.join(group, topic, 1, ['a', 'b']);
+  registry.join(group, topic, 1, { filter: ['a', 'b'], ordered: false });
   assert.throws(
-    () => registry.join(group, topic, 2, ['a']),
+    () => registry.join(group, topic, 2, { filter: ['a'], ordered: false }),
     (error: { code: string; message: string }) =>
       error.code === 'SUBSCRIPTION_MISMATCH' &&
       error.message.includes('"a || b"') &&
       error.message.includes('"a"'),
   );
-  registry.join(group, topic, 3, ['a', 'b']);
+  registry.join(group, topic, 3, { filter: ['a', 'b'], ordered: false });
   registry.leave(1, topic, 1);
   registry.leave(1, topic, 3);
-  registry.join(group, topic, 4, null);
+  registry.join(group, topic, 4, { filter: null, ordered: false });
+});
+
+test('who wants one message at a time joins nobody who does not', () => {
+  const registry = new GroupRegistry();
+  registry.join(group, topic, 1, { filter: null, ordered: true });
+  assert.throws(
+    () => registry.join(group, topic, 2, { filter: null, ordered: false }),
+    (error: { code: string; message: string }) =>
+      error.code === 'SUBSCRIPTION_MISMATCH' && error.message.includes('in order'),
+  );
 });

@@ -11,9 +11,10 @@ import { TokenBucket } from '../../src/acceptor/token-bucket.ts';
 import { SluiceError } from '../../src/base/errors.ts';
 import { fnv1a } from '../../src/base/fnv1a.ts';
 import { seededPrng } from '../../src/base/prng.ts';
-import { BatchBuilder, type RecordInput } from '../../src/protocol/batch/batch-builder.ts';
+import { BatchBuilder } from '../../src/protocol/batch/batch-builder.ts';
 import { BODY_TEXT } from '../../src/protocol/batch/batch-layout.ts';
 import type { TopicRecord } from '../../src/protocol/shard-control.ts';
+import type { SendRecord } from '../../src/protocol/web/checked-requests.ts';
 
 test('deadlines run in order, cancelled ones never, and their memory is given up', () => {
   const prng = seededPrng(5);
@@ -121,10 +122,11 @@ test('a plan has every message once, in order within its queue, and its sizes ar
   const prng = seededPrng(3);
   const bounds = { batchBytesMax: 2000, bodyBytesMax: 1500 };
   for (let round = 0; round < 50; round += 1) {
-    const records: RecordInput[] = Array.from({ length: 1 + prng.integer(60) }, () => ({
+    const records: SendRecord[] = Array.from({ length: 1 + prng.integer(60) }, () => ({
       body: 'x'.repeat(prng.integer(400)),
       bodyKind: BODY_TEXT,
       key: prng.chance(0.7) ? `k${prng.integer(9)}` : undefined,
+      deferral: prng.chance(0.2) ? { deliverAt: 5 + prng.integer(2) } : undefined,
     }));
     const producerId = prng.chance(0.3) ? 'producer' : '';
     const command = {
@@ -135,13 +137,23 @@ test('a plan has every message once, in order within its queue, and its sizes ar
       producerEpoch: 0,
       sequence: producerId === '' ? 0 : 100,
     };
-    const planned = planSend(topic, command, 3, bounds);
+    const planned = planSend(topic, command, 3, bounds, (one) =>
+      one !== undefined && 'deliverAt' in one ? one.deliverAt : 0,
+    );
     const indices = planned.flatMap((batch) => batch.indices);
     assert.deepEqual(
       indices.toSorted((one, other) => one - other),
       [...records.keys()],
     );
     for (const batch of planned) {
+      for (const [place, index] of batch.indices.entries()) {
+        const { deferral } = records[index] as SendRecord;
+        assert.equal(
+          batch.dueAtMs,
+          deferral !== undefined && 'deliverAt' in deferral ? deferral.deliverAt : 0,
+        );
+        if (producerId !== '') assert.equal(index, batch.sequence - 100 + place);
+      }
       assert.ok(batch.bytes <= bounds.batchBytesMax);
       const builder = new BatchBuilder(64, producerId);
       for (const [place, index] of batch.indices.entries()) {

@@ -30,11 +30,20 @@ test('a range set behaves as a set of numbers', () => {
           assert.equal(set.absorb(start), mark);
           for (const value of model) if (value < mark) model.delete(value);
         }
+        const within = set.within(start, end).flatMap(([from, to]) => numbers(from, to));
+        assert.deepEqual(
+          within,
+          numbers(start, end).filter((value) => model.has(value)),
+        );
         check(set, model);
       }
     }),
   );
 });
+
+function numbers(start: number, end: number): number[] {
+  return Array.from({ length: end - start }, (_, index) => start + index);
+}
 
 function check(set: RangeSet, model: ReadonlySet<number>): void {
   const listed = set

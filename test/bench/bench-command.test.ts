@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { BenchResult } from '../../src/bench/bench-result.ts';
 import { createBroker } from '../../src/broker/create-broker.ts';
-import { connect } from '../../src/client/node.ts';
+import { connect } from '../../src/testing/patient-client.ts';
 
 const COMMAND = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 

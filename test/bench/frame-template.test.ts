@@ -43,7 +43,8 @@ describe('a frame template', () => {
         const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
         const header = newSendBatchHeader();
         assert.equal(decodeSendBatchHeader(view, header), 'ok');
-        assert.deepEqual(header, { queueId: 5, correlationId: 77, topicId: 9 });
+        const { queueId, correlationId, topicId, batchAt } = header;
+        assert.deepEqual([queueId, correlationId, topicId, batchAt], [5, 77, 9, SEND_BATCH]);
         const bytes = frame.length - SEND_BATCH;
         assert.equal(checkBatch(frame, view, SEND_BATCH, bytes, crc32), 'ok');
         const reader = new BatchReader().open(frame, view, SEND_BATCH);

@@ -10,7 +10,7 @@ import { SluiceError } from '../../src/base/errors.ts';
 import { recordingLogger } from '../../src/base/log-sink.ts';
 import { KIB, MIB } from '../../src/base/units.ts';
 import { type BrokerOptions, createBroker } from '../../src/broker/create-broker.ts';
-import { connect } from '../../src/client/node.ts';
+import { connect } from '../../src/testing/patient-client.ts';
 
 const dataDir = mkdtempSync(join(tmpdir(), 'sluice-create-'));
 
@@ -28,8 +28,13 @@ async function refused(options: BrokerOptions, code: ErrorCode): Promise<SluiceE
   throw new Error('the broker started');
 }
 
-test('in memory: says what it is, takes and gives messages, writes no files', async () => {
-  const before = readdirSync('.');
+test('in memory: says what it is, takes and gives messages, writes no files', async (t) => {
+  const [before, empty] = [process.cwd(), mkdtempSync(join(tmpdir(), 'sluice-empty-'))];
+  t.after(() => {
+    process.chdir(before);
+    rmSync(empty, { recursive: true });
+  });
+  process.chdir(empty);
   await using broker = await createBroker({ memory: true });
   const { ready } = broker;
   assert.equal(ready.role, 'all');
@@ -50,7 +55,7 @@ test('in memory: says what it is, takes and gives messages, writes no files', as
     break;
   }
   await client.close();
-  assert.deepEqual(readdirSync('.'), before);
+  assert.deepEqual(readdirSync(empty), []);
 });
 
 test('on a directory: `await using` drains, and the next one finds everything', async () => {

@@ -11,14 +11,16 @@ import { after, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { seededPrng } from '../../src/base/prng.ts';
 import { MIB } from '../../src/base/units.ts';
-import { type Client, connect } from '../../src/client/node.ts';
-import { BrokerProcess, restartPort, until } from '../../src/testing/e2e-broker.ts';
+import type { Client } from '../../src/client/node.ts';
+import { claimPort } from '../../src/cluster/claimed-port.ts';
+import { BrokerProcess, until } from '../../src/testing/e2e-broker.ts';
 import { RawSession } from '../../src/testing/e2e-session.ts';
 import { RecordedTraffic } from '../../src/testing/e2e-traffic.ts';
 import { programObstacle } from '../../src/testing/e2e-volume.ts';
 import { HistoryChecker } from '../../src/testing/history-checker.ts';
 import { HistoryRecorder } from '../../src/testing/history-recorder.ts';
 import { QUIET_RUN } from '../../src/testing/history-report.ts';
+import { connect } from '../../src/testing/patient-client.ts';
 
 const KILLS = Number(process.env['KILLS'] ?? 2);
 const SEED = Number(process.env['SEED'] ?? Date.now() % 100_000);
@@ -64,12 +66,12 @@ type World = {
   readonly recorder: HistoryRecorder;
 };
 
-function newWorld(): World {
+async function newWorld(): Promise<World> {
   const directory = mkdtempSync(join(tmpdir(), 'sluice-disk-error-'));
   directories.push(directory);
   const checker = new HistoryChecker({ requirements: QUIET_RUN });
   const recorder = new HistoryRecorder(systemClock, checker);
-  const options = { dataDir: join(directory, 'data'), port: restartPort(), settings: SMALL };
+  const options = { dataDir: join(directory, 'data'), port: await claimPort(), settings: SMALL };
   recorder.phase('run');
   return { options, checker, recorder };
 }
@@ -106,7 +108,7 @@ for (const [call, what] of [
   test(`a ${what} of the log that fails: no ack after it, the shard is fenced and says so; the next start has all that was acknowledged`, {
     skip,
   }, async () => {
-    const world = newWorld();
+    const world = await newWorld();
     const { options, recorder } = world;
     const wrapper = injecting(`${call}:error=EIO:when=40+`, join(options.dataDir, FIRST_SEGMENT));
     const broker = await BrokerProcess.start({ ...options, wrapper });
@@ -140,7 +142,7 @@ for (const [call, what] of [
 }
 
 test('a fenced broker drains all the same', { skip }, async () => {
-  const { options } = newWorld();
+  const { options } = await newWorld();
   const wrapper = injecting('fdatasync:error=EIO:when=2+', join(options.dataDir, FIRST_SEGMENT));
   const broker = await BrokerProcess.start({ ...options, wrapper });
   const session = await RawSession.open(broker.ws);
@@ -154,7 +156,7 @@ for (const call of ['fdatasync', 'pwrite64', 'rename'] as const) {
     skip,
   }, async () => {
     const prng = seededPrng(SEED);
-    const world = newWorld();
+    const world = await newWorld();
     const { options, recorder } = world;
     const first = await BrokerProcess.start(options);
     const client = await connect({ servers: first.ws, reconnectMaxMs: 100 });
@@ -181,7 +183,7 @@ for (const call of ['fdatasync', 'pwrite64', 'rename'] as const) {
 }
 
 test('syncs that take 300 ms: slower, and nothing else', { skip }, async () => {
-  const { options, recorder, checker } = newWorld();
+  const { options, recorder, checker } = await newWorld();
   const wrapper = injecting('fdatasync:delay_enter=300000');
   const broker = await BrokerProcess.start({ ...options, wrapper });
   const client = await connect({ servers: broker.ws });

@@ -1,7 +1,7 @@
 /** A broker and its NameServers on one clock that the test moves: registered, changed, silent, refused, gone. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { recordingLogger } from '../../src/base/log-sink.ts';
+import { type RecordedLine, recordingLogger } from '../../src/base/log-sink.ts';
 import { seededPrng } from '../../src/base/prng.ts';
 import {
   RegistrationCore,
@@ -21,11 +21,12 @@ class Rig {
   readonly servers: (NameServerRig | undefined)[];
   readonly core: RegistrationCore;
   readonly news: RegistrationNews[] = [];
-  readonly lines: readonly { readonly event: string }[];
+  readonly lines: readonly RecordedLine[];
   facts: RegistrationFacts;
   /** Frames that wait for their NameServer, by index: nothing is answered within a call. */
   private readonly waiting: (() => void)[] = [];
   dials = 0;
+  onTaken: (brokerId: number) => boolean = () => false;
   /** NameServers that take frames and never answer. */
   readonly silent = new Set<number>();
 
@@ -52,6 +53,7 @@ class Rig {
       dial: (index) => this.waiting.push(() => this.dialled(index)),
       facts: () => this.facts,
       onNews: (news) => this.news.push(news),
+      onTaken: (brokerId) => this.onTaken(brokerId),
     });
   }
 
@@ -181,6 +183,60 @@ describe('a registration', () => {
     rig.run(10);
     assert.equal(rig.core.status()[0]?.registered, false);
     assert.equal(rig.news.at(-1)?.epoch, 7);
+  });
+
+  it('is refused where another broker has the name and id: said loudly, asked again, and taken when the other goes', () => {
+    const rig = new Rig(2);
+    const [server] = rig.servers as [NameServerRig];
+    const fields = { epoch: '1', webSocketAddrs: '10.0.0.2:8880' };
+    server.register({ brokerAddr: '10.0.0.2:8880', fields, clusterName: 'c' }, 7);
+    rig.run(59_000);
+    const [first, second] = rig.core.status();
+    assert.deepEqual([first?.registered, first?.isTaken], [false, true]);
+    assert.match(first?.failure ?? '', /broker-a, id 0, lives at 10\.0\.0\.2:8880/);
+    assert.deepEqual([second?.registered, second?.isTaken], [true, false]);
+    const loud = rig.lines.filter(({ event }) => event === 'name-and-id-taken');
+    assert.deepEqual([loud.length, loud[0]?.level], [1, 'error']);
+    rig.run(60_000);
+    assert.equal(rig.lines.filter(({ event }) => event === 'name-and-id-taken').length, 2);
+    server.core.connectionClosed(7);
+    rig.run(30_000);
+    const after = rig.core.status()[0];
+    assert.deepEqual([after?.registered, after?.isTaken, after?.failure], [true, false, null]);
+  });
+
+  it('comes with another id when it may choose', () => {
+    const rig = new Rig(2);
+    const [server] = rig.servers as [NameServerRig];
+    const fields = { epoch: '1', webSocketAddrs: '10.0.0.2:8880' };
+    server.register({ brokerAddr: '10.0.0.2:8880', brokerId: 1, fields, clusterName: 'c' }, 7);
+    rig.facts = { ...rig.facts, brokerId: 1, role: 'SLAVE' };
+    rig.onTaken = (brokerId) => {
+      if (brokerId === 1) rig.facts = { ...rig.facts, brokerId: 2 };
+      return true;
+    };
+    rig.run(1000);
+    assert.ok(rig.core.status().every(({ registered, isTaken }) => registered && !isTaken));
+    for (const one of rig.servers)
+      assert.equal(one?.core.routes.brokers.broker('10.0.0.1:8880')?.brokerId, 2);
+  });
+
+  it('knows of a change when every NameServer that has it registered has answered for it', () => {
+    const rig = new Rig(3);
+    rig.servers[2] = undefined;
+    rig.run(100);
+    rig.setTopics(2, 'T1', 'T2');
+    const first = rig.core.lastChange;
+    assert.ok(!rig.core.knows(first), 'nobody was told yet');
+    rig.silent.add(1);
+    rig.run(100);
+    assert.ok(!rig.core.knows(first), 'one of the two is silent; the third was never there');
+    rig.setTopics(3, 'T1', 'T2', 'T3');
+    rig.silent.delete(1);
+    rig.run(60_000);
+    assert.ok(rig.core.knows(first) && rig.core.knows(rig.core.lastChange));
+    for (const server of rig.servers.slice(0, 2))
+      assert.ok([...(server?.core.routes.topicNames() ?? [])].includes('T3'));
   });
 
   it('of a slave is answered with the HA address of its master', () => {

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { MIB } from '../../src/base/units.ts';
-import { connect } from '../../src/client/node.ts';
 import type { BrokerConfig } from '../../src/config/config-schema.ts';
 import { until } from '../../src/testing/e2e-broker.ts';
 import {
@@ -18,6 +17,7 @@ import { RecordedTraffic } from '../../src/testing/e2e-traffic.ts';
 import { HistoryChecker } from '../../src/testing/history-checker.ts';
 import { HistoryRecorder } from '../../src/testing/history-recorder.ts';
 import { QUIET_RUN } from '../../src/testing/history-report.ts';
+import { connect } from '../../src/testing/patient-client.ts';
 
 const SMALL: Partial<BrokerConfig> = {
   ...{ shards: 1, segmentBytes: 4 * MIB, tailBytes: 2 * MIB, ringBytes: 16 * MIB },

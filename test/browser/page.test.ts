@@ -7,40 +7,28 @@
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener, Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { build } from 'vite';
-import { connect } from '../../src/client/node.ts';
-import {
-  BrokerProcess,
-  type BrokerProcessOptions,
-  restartPort,
-} from '../../src/testing/e2e-broker.ts';
-import { findChromium } from '../../src/testing/find-chromium.ts';
+import { claimPort } from '../../src/cluster/claimed-port.ts';
+import { BrokerProcess, type BrokerProcessOptions } from '../../src/testing/e2e-broker.ts';
+import { browserObstacle, launchChromium, serveOrigin } from '../../src/testing/find-chromium.ts';
+import { connect } from '../../src/testing/patient-client.ts';
 import { projectRoot } from '../../src/testing/source-tree.ts';
 
-const executablePath = findChromium();
-const obstacle =
-  process.env['BROWSER_TESTS'] === undefined
-    ? 'a browser is started only by: npm run test:browser'
-    : executablePath === undefined
-      ? 'there is no Chromium: install one, or name it by CHROMIUM=/path/to/chromium'
-      : false;
-
-const WAIT_MS_MAX = 60_000;
+const WAIT_MS_MAX = 120_000;
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',
   '.css': 'text/css',
 };
 
-/** Serves the files of a folder, as any web server would. */
-async function serve(folder: string): Promise<Server> {
-  const server = createServer((request, response) => {
+/** The files of a folder. */
+function filesOf(folder: string): RequestListener {
+  return (request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://page');
     try {
       const path = pathname === '/' ? '/index.html' : pathname;
@@ -49,12 +37,10 @@ async function serve(folder: string): Promise<Server> {
     } catch {
       response.writeHead(404).end();
     }
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return server;
+  };
 }
 
-describe('the page in Chromium', { skip: obstacle }, () => {
+describe('the page in Chromium', { skip: browserObstacle() }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-browser-'));
   const complaints: string[] = [];
   let files: Server;
@@ -71,20 +57,16 @@ describe('the page in Chromium', { skip: obstacle }, () => {
       logLevel: 'silent',
       build: { outDir: join(folder, 'page'), emptyOutDir: true },
     });
-    files = await serve(join(folder, 'page'));
-    const origin = `http://127.0.0.1:${(files.address() as AddressInfo).port}`;
+    const { server, origin } = await serveOrigin(filesOf(join(folder, 'page')));
+    files = server;
     options = {
       dataDir: join(folder, 'data'),
-      port: restartPort(),
+      port: await claimPort(),
       settings: { allowedOrigins: origin },
     };
     broker = await BrokerProcess.start(options);
     address = `${origin}/?server=${encodeURIComponent(broker.ws)}`;
-    browser = await chromium.launch({
-      ...(executablePath === undefined ? {} : { executablePath }),
-      // A container's root has no other way; the page is ours.
-      args: ['--no-sandbox'],
-    });
+    browser = await launchChromium();
     context = await browser.newContext({ viewport: { width: 1180, height: 860 } });
     context.setDefaultTimeout(WAIT_MS_MAX);
     page = await openPage();

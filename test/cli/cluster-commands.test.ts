@@ -38,7 +38,11 @@ describe('commands that know NameServers', () => {
       },
     );
     assert.equal(sent.code, 0, sent.stderr);
-    await until('the topic is known', () => nameServer.statistics().topics >= 2);
+    await until('the topic is known on both', async () => {
+      const url = `http://${nameServer.ready.namesrv}/v1/route?topic=orders`;
+      const { brokers: found = [] } = (await (await fetch(url)).json()) as { brokers?: object[] };
+      return found.length === 2;
+    });
     const words = ['--group', 'g', '--from', 'earliest', '--max', '3', '--json'];
     const received = await ask('consume', 'orders', ...words);
     assert.equal(received.code, 0, received.stderr);
@@ -73,6 +77,43 @@ describe('commands that know NameServers', () => {
     const nobody = await runCli(['admin', 'clusterList', '-n', '127.0.0.1:1']);
     assert.equal(nobody.code, 1);
     assert.match(nobody.stderr, /no NameServer answers/);
+  });
+
+  it('tell of two brokers with one name and id: the second says so, and takes nothing from the first', async () => {
+    const cluster = async (): Promise<string> =>
+      (await fetch(`http://${nameServer.ready.namesrv}/v1/cluster`)).text();
+    const before = await cluster();
+    const second = await createBroker({
+      memory: true,
+      config: { brokerName: 'broker-b', namesrvAddr: nameServer.ready.namesrv },
+    });
+    try {
+      const ready = async (): Promise<{ readonly reasons: readonly string[]; status: number }> => {
+        const response = await fetch(`${second.ready.http}/readyz`);
+        return { ...((await response.json()) as { reasons: string[] }), status: response.status };
+      };
+      await until('it is refused', async () => (await ready()).status === 503);
+      const { reasons } = await ready();
+      assert.match(reasons.join(), /NameServer .* does not take it: broker-b, id 0, lives at/);
+      const { code, values } = await ask('doctor', '--json');
+      assert.equal(code, 1);
+      const failed = values.filter(({ state }) => state === 'fail');
+      assert.deepEqual(
+        failed.map(({ check }) => check),
+        ['duplicate'],
+      );
+      assert.match(String(failed[0]?.['message']), /two brokers are broker-b, id 0/);
+      const status = await runCli(['admin', 'status', '--url', second.ready.ws]);
+      assert.match(status.stdout, /NameServer .*: not registered: broker-b, id 0, lives at/);
+      const names = (text: string): readonly string[] => text.match(/"brokerAddr":"[^"]+"/g) ?? [];
+      assert.deepEqual(names(await cluster()).slice(0, 2), names(before));
+    } finally {
+      await second.close();
+    }
+    await until(
+      'it is forgotten',
+      async () => !(await cluster()).includes(second.ready.ws.slice(5)),
+    );
   });
 
   it('go the way of a client: NameServers, route, addresses, rights', async () => {

@@ -13,6 +13,9 @@ import {
   temporaryDirectory,
 } from '../../src/testing/cli-run.ts';
 
+/** How full the disk of this machine is, and how long it takes, is not the test's. */
+const DEPEND_ON_DISK: ReadonlySet<string> = new Set(['disk', 'sync']);
+
 const statesOf = ({ values }: CliResult): Record<string, unknown> =>
   Object.fromEntries(
     values.flatMap(({ check, state }) => (check === undefined ? [] : [[String(check), state]])),
@@ -39,7 +42,7 @@ test('all is well: every step is ok, and nothing is left behind', async () => {
     'topics',
   ])
     assert.ok(
-      states[step] === 'ok' || (step === 'disk' && states[step] === 'warn'),
+      states[step] === 'ok' || (DEPEND_ON_DISK.has(step) && states[step] === 'warn'),
       `${step}: ${states[step]}`,
     );
   assert.deepEqual(readdirSync(directory.path), before);

@@ -19,7 +19,6 @@ async function startNamesrv(args: readonly string[]): Promise<{
   readonly stop: (signal: NodeJS.Signals) => ReturnType<typeof gather>;
 }> {
   const child = startCli(['namesrv', '--json', ...args]);
-  process.once('exit', () => child.kill('SIGKILL'));
   const result = gather(child);
   const [ready] = await new Promise<Readonly<Record<string, unknown>>[]>((resolve, reject) => {
     let text = '';

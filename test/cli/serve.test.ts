@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { claimPort } from '../../src/cluster/claimed-port.ts';
 import {
   CliBroker,
   gather,
@@ -16,22 +16,13 @@ import {
 const numbers = (count: number): string =>
   Array.from({ length: count }, (_, index) => `${index + 1}\n`).join('');
 
-/** A port that a broker can have twice: one that the system picked for it stays taken for a minute after a kill. */
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return String(port);
-}
-
 test('up --json says when it is ready, when it drains and when it is gone', async () => {
   const directory = temporaryDirectory();
   const broker = await CliBroker.start(['--data', directory.path]);
   const { pid, ws, http, ...rest } = broker.ready;
   assert.deepEqual(Object.keys(broker.ready), [
-    ...['event', 'role', 'pid', 'ws', 'http', 'dataDir', 'transport', 'shards', 'namesrv'],
+    ...['event', 'role', 'pid', 'ws', 'http', 'dataDir', 'transport', 'shards'],
+    ...['remoting', 'namesrv'],
   ]);
   assert.equal(pid, broker.child.pid);
   assert.match(String(ws), /^ws:\/\/127\.0\.0\.1:\d+$/);
@@ -118,7 +109,7 @@ test('kill -9 and a restart keep everything that was acknowledged', async () => 
 
 test('produce and consume go on over a broker that is killed and comes back', async () => {
   const directory = temporaryDirectory();
-  const port = await freePort();
+  const port = String(await claimPort());
   const first = await CliBroker.start(['--data', directory.path, '--port', port]);
   const tail = startCli([
     'consume',
@@ -170,7 +161,11 @@ describe('sluice broker', () => {
     const child = startCli(['broker', '-c', file, '--json']);
     const ended = gather(child);
     const [text] = (await once(child.stdout ?? child, 'data')) as [string];
-    const ready = JSON.parse(text) as { role: string; ws: string; http: string };
+    const ready = JSON.parse(text.slice(0, text.indexOf('\n'))) as {
+      role: string;
+      ws: string;
+      http: string;
+    };
     assert.equal(ready.role, 'broker');
     const refused = await runCli(['produce', 'orders', '--url', ready.ws], { input: '1\n' });
     assert.equal(refused.code, 1);

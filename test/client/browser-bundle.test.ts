@@ -18,7 +18,7 @@ import { projectRoot } from '../../src/testing/source-tree.ts';
 const root = projectRoot();
 
 /** Bytes of the client as one minified file; a jump means that something came in that does not belong there. */
-const BUNDLE_BYTES_MAX = 150_000;
+const BUNDLE_BYTES_MAX = 152_000;
 
 async function bundleClient(): Promise<string> {
   const result = (await build({

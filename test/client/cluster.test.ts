@@ -5,8 +5,10 @@ import { SluiceError } from '../../src/base/errors.ts';
 import { fnv1a } from '../../src/base/fnv1a.ts';
 import type { Client } from '../../src/client/client.ts';
 import { connectWith } from '../../src/client/connect.ts';
+import type { Message } from '../../src/client/message.ts';
 import { nodeRuntime } from '../../src/client/node.ts';
 import type { StatusEvent } from '../../src/client/types.ts';
+import { claimPort } from '../../src/cluster/claimed-port.ts';
 import { rejection, until } from '../../src/testing/client-rig.ts';
 import { FakeBroker } from '../../src/testing/fake-broker.ts';
 
@@ -29,7 +31,8 @@ class World {
   static async start(t: TestContext): Promise<World> {
     const world = new World();
     for (const name of ['a', 'b']) {
-      const broker = await FakeBroker.start();
+      // A port that it may have again: links dial it meanwhile, and one that the system gives out could answer itself.
+      const broker = await FakeBroker.start(await claimPort());
       broker.name = name;
       world.brokers.push(broker);
     }
@@ -250,6 +253,47 @@ describe('a client of a cluster', () => {
     ]);
     for (const broker of brokers)
       assert.equal(broker.requests.find(({ op }) => op === 'subscribe')?.['credit'], 5);
+  });
+
+  it('shares its credit anew when a broker joins or leaves, and has never more out', async (t) => {
+    const world = await World.start(t);
+    const { client, brokers } = world;
+    const producer = client.producer({ lingerMs: 0 });
+    for (const index of [0, 1])
+      for (let turn = 0; turn < 60; turn += 1)
+        await producer.send({ topic: 't', key: keyOf(index), body: `${index}` });
+    world.perms.set(1, 2);
+    let seen = world.asked;
+    await until(() => world.asked > seen + 1);
+    const consumer = client.consumer({ topic: 't', group: 'g', from: 'earliest', credit: 20 });
+    await consumer.ready();
+    const unused = (): number[] => brokers.map((broker) => broker.creditOf('g'));
+    const messages = consumer[Symbol.asyncIterator]();
+    // All of the credit is here, and none is settled.
+    const held: Message[] = [];
+    for (let count = 0; count < 16; count += 1) held.push((await messages.next()).value as Message);
+    world.perms.set(1, 6);
+    await until(() => brokers[1]?.requests.some(({ op }) => op === 'subscribe') === true);
+    // What is settled goes to the broker that has come, and no more than one before.
+    await until(() => brokers[1]?.takenBy('g') === 1);
+    for (const message of held.splice(0)) message.ack();
+    await until(() => brokers.every((broker) => broker.takenBy('g') + broker.creditOf('g') === 10));
+    for (let acked = 16; acked < 120; acked += 1) {
+      const { value } = await messages.next();
+      const out = brokers.reduce((sum, { creditGiven }) => sum + creditGiven, 0) - acked;
+      assert.ok(out <= 20, `${out} are out`);
+      (value as Message).ack();
+    }
+    const next = messages.next();
+    await until(() => unused().join() === '10,10');
+    // Nothing is out: what a broker has not used is taken back, and the other one gets it.
+    world.perms.set(1, 2);
+    seen = world.asked;
+    await until(() => world.asked > seen + 1 && brokers[0]?.creditOf('g') === 20);
+    world.perms.set(1, 6);
+    await until(() => unused().join() === '10,10');
+    await consumer.close();
+    assert.equal((await next).done, true);
   });
 
   it('wants either servers or nameServers, no outbox, and a broker for an offset', async (t) => {

@@ -82,8 +82,8 @@ describe('a consumer', () => {
       }
     }));
 
-  it('skips messages of other tags, and returns their credit', () =>
-    withClient(async ({ client }) => {
+  it('skips messages of other tags, and holds no more than its credit', () =>
+    withClient(async ({ broker, client }) => {
       await fillTopic(client, 400);
       const consumer = client.consumer({
         topic: 't',
@@ -99,6 +99,38 @@ describe('a consumer', () => {
         count += 1;
         if (count === 200) break;
       }
+      const returned = broker.requests
+        .filter(({ op }) => op === 'credit')
+        .reduce((sum, { more }) => sum + (more as number), 0);
+      assert.ok(returned <= 200, `credit for ${returned} was given back`);
+    }));
+
+  it('gets what an SQL filter selects, as the broker says, and settles nothing else', () =>
+    withClient(async ({ broker, client }) => {
+      const producer = client.producer();
+      for (let index = 0; index < 60; index += 1)
+        await producer.send({ topic: 't', body: index, properties: { price: String(index % 20) } });
+      const filter = { sql: 'price > 9 AND NOT (price = 15)' };
+      const consumer = client.consumer({ topic: 't', group: 'g', from, filter, credit: 5 });
+      const seen: number[] = [];
+      for await (const message of consumer) {
+        seen.push(message.json() as number);
+        message.ack();
+        if (seen.length === 27) break;
+      }
+      assert.ok(seen.every((index) => index % 20 > 9 && index % 20 !== 15));
+      assert.equal(new Set(seen).size, 27);
+      await consumer.close();
+      assert.equal(ackedCount(broker), 27);
+    }));
+
+  it('refuses a filter that is none', () =>
+    withClient(async ({ client }) => {
+      const filter = { sql: 5 } as unknown as { sql: string };
+      assert.throws(
+        () => client.consumer({ topic: 't', group: 'g', filter }),
+        /filter is a string/,
+      );
     }));
 
   it('subscribes again after a reconnect; messages of before are void', () =>

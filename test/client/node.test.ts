@@ -1,8 +1,8 @@
 /** What a process with a client does at its end: leaves when nobody waits, stays while somebody does. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { FakeBroker } from '../../src/testing/fake-broker.ts';
+import { spawnTied } from '../../src/testing/tied-process.ts';
 
 const door = new URL('../../src/client/node.js', import.meta.url).href;
 
@@ -13,16 +13,16 @@ async function runScript(
 ): Promise<{ code: number | null; out: string }> {
   const source = `
     import { connect } from ${JSON.stringify(door)};
-    const client = await connect({ servers: ${JSON.stringify(url)}, reconnectMinMs: 1, reconnectMaxMs: 5 });
+    const client = await connect({ servers: ${JSON.stringify(url)}, reconnectMinMs: 1, reconnectMaxMs: 5, connectTimeoutMs: 60_000 });
     ${script}`;
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', source], {
+  const child = spawnTied(process.execPath, ['--input-type=module', '--eval', source], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let out = '';
-  child.stdout.on('data', (data: Buffer) => {
+  child.stdout?.on('data', (data: Buffer) => {
     out += data.toString();
   });
-  child.stderr.on('data', (data: Buffer) => {
+  child.stderr?.on('data', (data: Buffer) => {
     out += data.toString();
   });
   const code = await new Promise<number | null>((resolve) => child.on('close', resolve));

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { SluiceError } from '../../src/base/errors.ts';
 import type { Client } from '../../src/client/client.ts';
-import { connect } from '../../src/client/node.ts';
 import type { OutboxEntry, OutboxTopic } from '../../src/client/outbox.ts';
 import {
   IndexedDbOutbox,
@@ -13,6 +12,7 @@ import type { PushFailure } from '../../src/client/types.ts';
 import { rejection, until } from '../../src/testing/client-rig.ts';
 import { FakeBroker } from '../../src/testing/fake-broker.ts';
 import { MemoryIndexedDb, type MemoryPage } from '../../src/testing/memory-indexed-db.ts';
+import { connect } from '../../src/testing/patient-client.ts';
 
 type Tab = {
   readonly page: MemoryPage;

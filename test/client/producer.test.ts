@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
 import { SluiceError } from '../../src/base/errors.ts';
 import { fnv1a } from '../../src/base/fnv1a.ts';
 import { assertOrderPerKey, rejection, until, withClient } from '../../src/testing/client-rig.ts';
@@ -188,16 +189,26 @@ describe('send', () => {
       );
     }));
 
-  it('rejects with TIMEOUT when there is no answer in sendTimeoutMs, and goes on trying', () =>
-    withClient(async ({ broker, client }) => {
-      broker.react = () => 'hold-answer';
-      const producer = client.producer({ sendTimeoutMs: 20 });
-      assert.equal(codeOf(await rejection(producer.send({ topic: 't', body: 1 }))), 'TIMEOUT');
-      broker.release();
-      broker.react = () => 'store';
-      await producer.flush();
-      assert.equal(broker.messages('t').length, 1);
-    }));
+  it('rejects with TIMEOUT when there is no answer in sendTimeoutMs, and goes on trying', () => {
+    let waitedMs = 0;
+    const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + waitedMs };
+    return withClient(
+      async ({ broker, client }) => {
+        broker.react = () => 'hold-answer';
+        const producer = client.producer({ sendTimeoutMs: 60_000 });
+        const late = rejection(producer.send({ topic: 't', body: 1 }));
+        await until(() => broker.sends.length === 1);
+        waitedMs = 60_000;
+        assert.equal(codeOf(await late), 'TIMEOUT');
+        broker.release();
+        broker.react = () => 'store';
+        await producer.flush();
+        assert.equal(broker.messages('t').length, 1);
+      },
+      {},
+      { clock },
+    );
+  });
 
   it('rejects when the topic does not exist, and succeeds once it does', () =>
     withClient(async ({ broker, client }) => {

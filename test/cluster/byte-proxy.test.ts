@@ -38,3 +38,21 @@ test('what is sent while it is cut arrives when it is healed, both ways, and no 
   proxy.close();
   server.close();
 });
+
+test('one beside its target has the same port, and counts who goes through it', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { readonly port: number };
+  const proxy = await ByteProxy.beside(port);
+  assert.equal(proxy.port, port);
+  assert.notEqual(proxy.host, '127.0.0.1');
+  assert.equal(proxy.connections, 0);
+  const near = connect(port, proxy.host);
+  const [far] = (await once(server, 'connection')) as [Socket];
+  await until('it is counted', () => proxy.connections === 1);
+  near.destroy();
+  await once(far, 'close');
+  await until('it is gone', () => proxy.connections === 0);
+  proxy.close();
+  server.close();
+});

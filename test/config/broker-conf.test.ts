@@ -55,6 +55,8 @@ describe('a broker.conf of RocketMQ', () => {
     assert.equal(config.namesrvAddr, 'rocketmq1:9876;rocketmq2:9876');
     assert.equal(config.brokerIP2, '192.168.1.5');
     assert.deepEqual(config.retryBackoffMs, [10_000, 30_000, 60_000]);
+    assert.deepEqual(config.messageDelayLevel, [1000, 5000, 10_000, 30_000, 60_000]);
+    assert.equal(configOf('timerMaxDelaySec=86400').delayMsMax, 86_400_000);
   });
 
   it('may have keys that mean nothing here, each named once', () => {
@@ -124,7 +126,7 @@ describe('a broker.conf of RocketMQ', () => {
         /and there is no haToken; all/,
       ],
       ['brokerRole=ASYNC_MASTER\nmemory=true', /memory is true, and there is replication/],
-      ['listenPort=many', /listenPort is "many"/],
+      ['listenPort=many', /remotingPort is "many" .*listenPort/],
       ['fileReservedTime=', /fileReservedTimeHours is ""/],
     ] as const;
     for (const [line, expected] of wrong) assert.throws(() => configOf(line), expected, line);

@@ -61,10 +61,10 @@ describe('loading the configuration', () => {
   it('warns once about everything without effect', () => {
     const file = written(
       'warn.conf',
-      'listenPort=10911\nbrokerRole=SLAVE\nbrokerId=1\ndeleteWhen=04\nhaListenPort=1',
+      'brokerRole=SLAVE\nbrokerId=1\ndeleteWhen=04\nhaListenPort=1',
     );
     const { warnings } = loadConfig({ file, environment: { SLUICE_NAMESRV_ADDR: 'a:9876' } });
-    assert.deepEqual(warnings, ['these keys have no effect here: listenPort, deleteWhen']);
+    assert.deepEqual(warnings, ['these keys have no effect here: deleteWhen']);
   });
 
   it('names key, value and place of everything that is wrong at once', () => {

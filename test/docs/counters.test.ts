@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { connect } from '../../src/client/node.ts';
 import { createBroker } from '../../src/index.ts';
+import { REQUEST_CODES } from '../../src/protocol/remoting/request-codes.ts';
 import { parseMarkdown, tableRows } from '../../src/testing/markdown.ts';
+import { connect } from '../../src/testing/patient-client.ts';
+import { RemotingClient } from '../../src/testing/remoting-client.ts';
 import { projectRoot } from '../../src/testing/source-tree.ts';
 
 /** Metric → `type label,label`. */
@@ -42,7 +44,10 @@ function shapesOfScrape(text: string): Shapes {
 }
 
 test('docs/COUNTERS.md lists what /metrics answers, and nothing else', async () => {
-  const broker = await createBroker({ memory: true, config: { namesrvAddr: '127.0.0.1:1' } });
+  const broker = await createBroker({
+    memory: true,
+    config: { namesrvAddr: '127.0.0.1:1', remotingPort: 0 },
+  });
   try {
     const client = await connect({ servers: broker.ready.ws });
     await client.producer().send({ topic: 'orders', body: 1 });
@@ -53,8 +58,12 @@ test('docs/COUNTERS.md lists what /metrics answers, and nothing else', async () 
     }
     // A refusal, because its counter comes with the first one.
     await assert.rejects(client.admin.topic('none'), { code: 'TOPIC_NOT_FOUND' });
+    const port = Number(broker.ready.remoting?.split(':')[1]);
+    const remoting = await RemotingClient.connect(port);
+    await remoting.ask(REQUEST_CODES.GET_BROKER_CONFIG);
     const scrape = await (await fetch(`${broker.ready.http}/metrics`)).text();
     assert.deepEqual(shapesOfPage(), shapesOfScrape(scrape));
+    remoting.close();
     await client.close();
   } finally {
     await broker.close();

@@ -4,8 +4,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { parse, parseAllDocuments } from 'yaml';
+import { haHost } from '../../src/broker/advertised-addresses.ts';
 import { loadConfig, loadNamesrvConfig } from '../../src/config/config-load.ts';
 import { projectRoot } from '../../src/testing/source-tree.ts';
 
@@ -43,6 +44,7 @@ test('every properties file is a configuration without a warning, and each pair 
     assert.equal(brokers.get(peer)?.brokerName, config.brokerName, name);
     assert.notEqual(brokers.get(peer)?.brokerId, config.brokerId, name);
     assert.equal(config.brokerIP1, name);
+    assert.equal(haHost(config), name, 'slaves on other hosts are told where they find it');
     assert.deepEqual(config.namesrvAddr, 'ns-1:9876;ns-2:9876');
   }
 });
@@ -93,6 +95,46 @@ test('systemd takes the units', { skip: missing('systemd-analyze', '--version') 
     const own = stderr.split('\n').filter((line) => line.includes('sluice-'));
     assert.deepEqual(own, [], `${unit}: exit code ${status}`);
   }
+});
+
+/** Runs a linter over a file and over the same with a mistake, which it must find: one that finds nothing proves nothing. */
+function lint(
+  context: TestContext,
+  [command = '', ...words]: readonly string[],
+  path: readonly string[],
+  mistake: (text: string) => string,
+): void {
+  const directory = mkdtempSync(join(tmpdir(), 'sluice-lint-'));
+  context.after(() => rmSync(directory, { recursive: true }));
+  const text = textOf(...path);
+  const wrong = mistake(text);
+  assert.notEqual(wrong, text);
+  const file = join(directory, 'wrong.yaml');
+  writeFileSync(file, wrong);
+  const run = (name: string): [number | null, string] => {
+    const { status, stdout, stderr } = spawnSync(command, [...words, name], { encoding: 'utf8' });
+    return [status, stdout + stderr];
+  };
+  const [status, said] = run(join(deploy, ...path));
+  assert.equal(status, 0, said);
+  assert.notEqual(run(file)[0], 0, 'it passes over a mistake');
+}
+
+const COMPOSE_LINTER = 'check-jsonschema';
+test('the compose file follows the schema of the compose specification', {
+  skip: missing(COMPOSE_LINTER, '--version'),
+}, (context) => {
+  const words = [COMPOSE_LINTER, '--builtin-schema', 'vendor.compose-spec'];
+  lint(context, words, ['compose.yaml'], (text) => text.replace('restart:', 'restat:'));
+});
+
+const KUBERNETES_LINTER = 'kubernetes-validate';
+test('the manifests follow the schemas of Kubernetes', {
+  skip: missing(KUBERNETES_LINTER, '--version'),
+}, (context) => {
+  const words = [KUBERNETES_LINTER, '--strict', '--quiet'];
+  const path = ['kubernetes', 'sluice.yaml'];
+  lint(context, words, path, (text) => text.replace('replicas: 1', 'replicas: many'));
 });
 
 test('docker compose takes the file', { skip: missing('docker', 'compose', 'version') }, () => {

@@ -4,17 +4,18 @@
  * everybody: they cost the senders nothing.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { sleep } from '../../src/base/clock.ts';
 import { KIB, MIB } from '../../src/base/units.ts';
-import { type Client, connect } from '../../src/client/node.ts';
+import type { Client } from '../../src/client/node.ts';
 import { sendBatchFrame } from '../../src/testing/batch-frames.ts';
-import { BrokerProcess, until } from '../../src/testing/e2e-broker.ts';
+import { BrokerProcess, setDiskHooks, until } from '../../src/testing/e2e-broker.ts';
 import type { DiskHooks } from '../../src/testing/e2e-process-hooks.ts';
 import { RawSession } from '../../src/testing/e2e-session.ts';
+import { connect } from '../../src/testing/patient-client.ts';
 
 const TOPIC = 'flood';
 const SYNC_DELAY_MS = 150;
@@ -46,7 +47,7 @@ async function start(transport: string): Promise<World> {
   const directory = mkdtempSync(join(tmpdir(), 'sluice-flood-'));
   directories.push(directory);
   const disk = join(directory, 'disk.json');
-  const setDisk = (hooks: DiskHooks): void => writeFileSync(disk, JSON.stringify(hooks));
+  const setDisk = (hooks: DiskHooks): void => setDiskHooks(disk, hooks);
   setDisk({});
   const broker = await BrokerProcess.start({
     dataDir: join(directory, 'data'),
@@ -59,7 +60,7 @@ async function start(transport: string): Promise<World> {
 
 /** Sends in order per lane, as fast as it is let, and reads everything back: each once, in order. */
 async function floodAndCheck(client: Client): Promise<void> {
-  const producers = Array.from({ length: PRODUCERS }, () => client.producer());
+  const producers = Array.from({ length: PRODUCERS }, () => client.producer({ sendTimeoutMs: 0 }));
   const sends = producers.flatMap((producer, p) =>
     Array.from({ length: LANES * MESSAGES }, (_, n) => {
       const lane = n % LANES;
@@ -109,8 +110,15 @@ for (const transport of ['ws', 'uws'] as const) {
       await broker.memory();
       const before = broker.residentBytes().now;
       broker.forgetPeak();
+      // At first so slow that it is slower than any machine sends.
+      setDisk({ syncDelayMs: 10 * SYNC_DELAY_MS });
+      const flooding = floodAndCheck(client);
+      await until('senders are not read for a while, or would not be', async () => {
+        const pauses = await broker.metric('sluice_pauses_total');
+        return (pauses.get('') ?? 0) > 0;
+      });
       setDisk({ syncDelayMs: SYNC_DELAY_MS });
-      await floodAndCheck(client);
+      await flooding;
       setDisk({});
       const { peak } = broker.residentBytes();
       assert.ok(peak - before < GROWTH_BYTES_MAX, `it grew by ${peak - before} bytes`);
@@ -118,8 +126,6 @@ for (const transport of ['ws', 'uws'] as const) {
         [...refusals].every((code) => code === 'BUSY'),
         [...refusals].join(),
       );
-      const pauses = (await broker.metric('sluice_pauses_total')).get('') ?? 0;
-      assert.ok(pauses > 0, 'senders were not read for a while, or would not have been');
       await client.close();
     });
 
@@ -166,6 +172,9 @@ describe('slow subscribers', () => {
   /** Never read their socket, and have credit for more than their buffer holds. */
   const NEVER_READ = 4;
   const WINDOW_MS = 700;
+  const ROUNDS_MAX = 8;
+  /** Of what the senders do alone. */
+  const RATIO_MIN = 0.4;
   let world: World;
 
   before(async () => {
@@ -211,7 +220,9 @@ describe('slow subscribers', () => {
     const alone: number[] = [];
     const beside: number[] = [];
     await rate(client);
-    for (let round = 0; round < 2; round += 1) {
+    const ratio = (): number => Math.max(...beside) / Math.max(...alone);
+    // What slows senders down does so in every round; a machine that does something else meanwhile, in some.
+    for (let round = 0; round < ROUNDS_MAX && !(round > 1 && ratio() > RATIO_MIN); round += 1) {
       alone.push(await rate(client));
       const sessions = await Promise.all(
         groups.map((n) => subscribe(`g${n}`, n < NEVER_ACK ? 10 : 100_000)),
@@ -222,7 +233,7 @@ describe('slow subscribers', () => {
         key: `${n}`,
         body: BODY,
       }));
-      await client.producer().sendBatch(messages);
+      await client.producer({ sendTimeoutMs: 0 }).sendBatch(messages);
       await until('the buffers of those who do not read are full', async () => {
         const held = await broker.metric('sluice_connections_held');
         return held.get('') === NEVER_READ;
@@ -234,8 +245,8 @@ describe('slow subscribers', () => {
         return connections.get('') === 1;
       });
     }
-    const ratio = Math.max(...beside) / Math.max(...alone);
-    assert.ok(ratio > 0.4, `with them ${beside}, without ${alone} messages in ${WINDOW_MS} ms`);
+    const text = `with them ${beside}, without ${alone} messages in ${WINDOW_MS} ms`;
+    assert.ok(ratio() > RATIO_MIN, text);
     await client.close();
   });
 });

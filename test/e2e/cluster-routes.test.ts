@@ -8,8 +8,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
-import { type Client, connect, type StatusEvent } from '../../src/client/node.ts';
-import { BrokerProcess, restartPort, until } from '../../src/testing/e2e-broker.ts';
+import type { Client, StatusEvent } from '../../src/client/node.ts';
+import { claimPort } from '../../src/cluster/claimed-port.ts';
+import { BrokerProcess, until } from '../../src/testing/e2e-broker.ts';
+import { connect } from '../../src/testing/patient-client.ts';
 
 const TOPIC = 'orders';
 const GROUP = 'billing';
@@ -30,7 +32,7 @@ class World {
   static async start(t: TestContext): Promise<World> {
     const world = new World();
     t.after(() => world.kill());
-    for (const index of [0, 1]) world.ports.push(restartPort() + index);
+    world.ports.push(await claimPort(), await claimPort());
     await Promise.all([0, 1].map((index) => world.startNameServer(index)));
     await Promise.all(NAMES.map((name) => world.startBroker(name)));
     for (const index of [0, 1]) await world.untilComplete(index);
@@ -47,7 +49,8 @@ class World {
   }
 
   async startBroker(name: Name): Promise<void> {
-    const port = Number(new URL(this.brokers.get(name)?.http ?? 'http://a:0').port);
+    const earlier = this.brokers.get(name);
+    const port = earlier === undefined ? await claimPort() : Number(new URL(earlier.http).port);
     const settings = {
       brokerName: name,
       namesrvAddr: this.addresses.join(';'),
@@ -55,8 +58,7 @@ class World {
       shards: 1,
     };
     const dataDir = join(this.home, name);
-    const options = { dataDir, settings, port: port === 0 ? restartPort() : port };
-    this.brokers.set(name, await BrokerProcess.start(options));
+    this.brokers.set(name, await BrokerProcess.start({ dataDir, settings, port }));
   }
 
   broker(name: Name): BrokerProcess {
@@ -166,13 +168,15 @@ describe('two masters and two NameServers', () => {
     const client = await world.connect(t);
     const producer = client.producer({ moveInDoubtMs: 50, lingerMs: 1, batchBytes: 1024 });
     const sent: Promise<unknown>[] = [];
+    let killing: Promise<void> | undefined;
     const bodies = texts('load', 2000);
     for (const [index, body] of bodies.entries()) {
       sent.push(producer.send({ topic: TOPIC, body }));
-      if (index === 500) void world.broker('broker-a').kill();
+      if (index === 500) killing = world.broker('broker-a').kill();
       if (index % 20 === 0) await new Promise(setImmediate);
     }
     await Promise.all(sent);
+    await killing;
     await world.startBroker('broker-a');
     const { got, ended } = consume(client);
     await until('all are received', () => bodies.every((body) => got.has(body)));
@@ -194,12 +198,14 @@ describe('two masters and two NameServers', () => {
     );
     assert.equal((await send(client, texts('alone', 32))).size, 2);
     await until('all are received', () => got.size === 48);
-    const ready = (await (await fetch(`${world.broker('broker-a').http}/readyz`)).json()) as {
-      readonly ready: boolean;
-      readonly namesrv: Readonly<Record<string, string>>;
-    };
-    assert.equal(ready.ready, true);
-    for (const state of Object.values(ready.namesrv)) assert.match(state, /^not registered: /);
+    await until('the broker has noticed too, and is ready all the same', async () => {
+      const ready = (await (await fetch(`${world.broker('broker-a').http}/readyz`)).json()) as {
+        readonly ready: boolean;
+        readonly namesrv: Readonly<Record<string, string>>;
+      };
+      assert.equal(ready.ready, true);
+      return Object.values(ready.namesrv).every((state) => /^not registered: /.test(state));
+    });
     await client.drain();
     await ended;
   });
@@ -207,7 +213,10 @@ describe('two masters and two NameServers', () => {
   it('a stopped broker takes itself out of the routes', async (t) => {
     const world = await World.start(t);
     await world.broker('broker-b').stop();
-    for (const index of [0, 1])
+    for (const [index, nameServer] of world.nameServers.entries()) {
+      const { reason } = await nameServer.logged('broker-forgotten');
+      assert.equal(reason, 'it unregistered');
       assert.deepEqual(await world.route(index, '/v1/cluster'), ['broker-a']);
+    }
   });
 });

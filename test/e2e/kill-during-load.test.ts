@@ -13,12 +13,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { seededPrng } from '../../src/base/prng.ts';
-import { connect } from '../../src/client/node.ts';
-import { BrokerProcess, restartPort, until } from '../../src/testing/e2e-broker.ts';
+import { claimPort } from '../../src/cluster/claimed-port.ts';
+import { BrokerProcess, until } from '../../src/testing/e2e-broker.ts';
 import { RecordedTraffic } from '../../src/testing/e2e-traffic.ts';
 import { HistoryChecker } from '../../src/testing/history-checker.ts';
 import { HistoryRecorder } from '../../src/testing/history-recorder.ts';
 import { QUIET_RUN } from '../../src/testing/history-report.ts';
+import { connect } from '../../src/testing/patient-client.ts';
 
 const KILLS_SHORT = 3;
 const KILLS = Number(process.env['KILLS'] ?? KILLS_SHORT);
@@ -38,7 +39,7 @@ for (const shape of KILLS > KILLS_SHORT ? SHAPES : SHAPES.slice(0, 2)) {
     const prng = seededPrng(SEED);
     const checker = new HistoryChecker({ requirements: QUIET_RUN });
     const recorder = new HistoryRecorder(systemClock, checker);
-    const options = { dataDir, port: restartPort(), settings: shape };
+    const options = { dataDir, port: await claimPort(), settings: shape };
     let broker = await BrokerProcess.start(options);
     const client = await connect({ servers: [broker.ws], reconnectMaxMs: 200 });
     try {

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
-import { connect } from '../../src/client/node.ts';
 import { runCli } from '../../src/testing/cli-run.ts';
 import { type BrokerProcess, until } from '../../src/testing/e2e-broker.ts';
 import { BrokerPair, factsOf, postJson, untilCaughtUp } from '../../src/testing/e2e-pair.ts';
@@ -10,6 +9,7 @@ import { RecordedTraffic } from '../../src/testing/e2e-traffic.ts';
 import { HistoryChecker } from '../../src/testing/history-checker.ts';
 import { HistoryRecorder } from '../../src/testing/history-recorder.ts';
 import { QUIET_RUN } from '../../src/testing/history-report.ts';
+import { connect } from '../../src/testing/patient-client.ts';
 
 type Page = { readonly messages: readonly object[] };
 
@@ -106,6 +106,10 @@ test('a slave refuses what changes something, and names its master', async () =>
     await until(
       'the topic has gone',
       async () => (await fetch(`${slave.http}/api/topics/orders`)).status === 404,
+    );
+    await until(
+      'the slave follows',
+      async () => (await factsOf(master)).shards[0]?.slaves[0]?.phase === 'streaming',
     );
     const doctor = await runCli(['doctor', '--url', slave.ws, '--json']);
     const findings = doctor.values.map(({ check, state }) => [check, state]);

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { connect as connectSocket } from 'node:net';
 import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
-import { connect } from '../../src/client/node.ts';
 import { type BrokerProcess, until } from '../../src/testing/e2e-broker.ts';
 import { BrokerPair, factsOf, postJson, untilCaughtUp } from '../../src/testing/e2e-pair.ts';
 import { RecordedTraffic } from '../../src/testing/e2e-traffic.ts';
 import { HistoryChecker } from '../../src/testing/history-checker.ts';
 import { HistoryRecorder } from '../../src/testing/history-recorder.ts';
 import { QUIET_RUN } from '../../src/testing/history-report.ts';
+import { connect } from '../../src/testing/patient-client.ts';
 
 const SECRET = 'a-credential-of-the-pair-only';
 

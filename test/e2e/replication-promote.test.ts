@@ -2,17 +2,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
-import { connect } from '../../src/client/node.ts';
-import { type BrokerProcess, restartPort, until } from '../../src/testing/e2e-broker.ts';
+import { claimPort } from '../../src/cluster/claimed-port.ts';
+import { type BrokerProcess, until } from '../../src/testing/e2e-broker.ts';
 import { BrokerPair, factsOf, postJson, untilCaughtUp } from '../../src/testing/e2e-pair.ts';
 import { RecordedTraffic } from '../../src/testing/e2e-traffic.ts';
 import { HistoryChecker } from '../../src/testing/history-checker.ts';
 import { HistoryRecorder } from '../../src/testing/history-recorder.ts';
 import { QUIET_RUN } from '../../src/testing/history-report.ts';
+import { connect } from '../../src/testing/patient-client.ts';
 
 async function promote(broker: BrokerProcess, body: object = {}): Promise<Record<string, unknown>> {
   const response = await postJson(`${broker.http}/api/replication/promote`, body);
   return (await response.json()) as Record<string, unknown>;
+}
+
+/** The same once the slave has noticed that its master is gone. */
+async function promoteAlone(broker: BrokerProcess): Promise<Record<string, unknown>> {
+  let answer: Record<string, unknown> = {};
+  await until('the slave is alone', async () => {
+    answer = await promote(broker);
+    return !JSON.stringify(answer).includes('alive and connected');
+  });
+  return answer;
 }
 
 async function sendOne(broker: BrokerProcess, body: string): Promise<Response> {
@@ -21,7 +32,7 @@ async function sendOne(broker: BrokerProcess, body: string): Promise<Response> {
 
 test('a synchronous master is killed under load and its disk is destroyed: the promoted slave has all that was acknowledged', async () => {
   const pair = new BrokerPair();
-  const ports = [restartPort(), restartPort() + 1];
+  const ports = [await claimPort(), await claimPort()];
   const checker = new HistoryChecker({ requirements: QUIET_RUN });
   const recorder = new HistoryRecorder(systemClock, checker);
   try {
@@ -44,7 +55,7 @@ test('a synchronous master is killed under load and its disk is destroyed: the p
       recorder.fault('kill', 'master', true);
       await master.kill();
       pair.destroyDisk('a');
-      const answer = await promote(slave);
+      const answer = await promoteAlone(slave);
       assert.equal(answer['role'], 'master', JSON.stringify(answer));
       assert.equal(answer['epoch'], 2);
       recorder.fault('kill', 'master', false);
@@ -75,9 +86,9 @@ test('a synchronous master is killed under load and its disk is destroyed: the p
 test('an old master that returns finds itself fenced, puts what nobody has into quarantine, and follows', async () => {
   const pair = new BrokerPair();
   try {
-    const haPort = restartPort() + 2;
+    const [haPort, slavePort] = [await claimPort(), await claimPort()];
     let old = await pair.startMaster({ haListenPort: haPort });
-    const slave = await pair.startSlave(old, { haListenPort: haPort + 1 });
+    const slave = await pair.startSlave(old, { haListenPort: slavePort });
     await postJson(`${old.http}/api/topics`, { topic: 'orders', queues: 1 });
     for (let n = 0; n < 50; n += 1) assert.equal((await sendOne(old, `both ${n}`)).status, 200);
     await untilCaughtUp(old, slave);
@@ -85,14 +96,14 @@ test('an old master that returns finds itself fenced, puts what nobody has into 
     for (let n = 0; n < 5; n += 1) assert.equal((await sendOne(old, `only here ${n}`)).status, 200);
     await old.kill();
 
-    const young = await pair.startSlave(old, { haListenPort: haPort + 1 });
-    const promoted = await promote(young);
+    const young = await pair.startSlave(old, { haListenPort: slavePort });
+    const promoted = await promoteAlone(young);
     assert.equal(promoted['epoch'], 2, JSON.stringify(promoted));
     for (let n = 0; n < 20; n += 1) assert.equal((await sendOne(young, `new ${n}`)).status, 200);
 
     old = await pair.startMaster({
       haListenPort: haPort,
-      haMasterAddress: String(young.ready['ha'] ?? `127.0.0.1:${haPort + 1}`),
+      haMasterAddress: String(young.ready['ha'] ?? `127.0.0.1:${slavePort}`),
     });
     assert.equal(old.ready['role'], 'slave');
     await untilCaughtUp(young, old);
@@ -112,9 +123,9 @@ test('an old master that returns finds itself fenced, puts what nobody has into 
 test('a master that is alone with a newer epoch takes nothing any more; one with a peer follows it', async () => {
   const pair = new BrokerPair();
   try {
-    const haPort = restartPort() + 4;
+    const [haPort, slavePort] = [await claimPort(), await claimPort()];
     const master = await pair.startMaster({ haListenPort: haPort });
-    const slave = await pair.startSlave(master, { haListenPort: haPort + 1 });
+    const slave = await pair.startSlave(master, { haListenPort: slavePort });
     await postJson(`${master.http}/api/topics`, { topic: 'orders', queues: 1 });
     await untilCaughtUp(master, slave);
     const refused = await promote(slave);

@@ -17,6 +17,17 @@ async function send(broker: BrokerProcess): Promise<Answer> {
   return body.receipts?.[0] ?? body;
 }
 
+/** What is in time is replicated; a busy machine may be later than the limit of this test. */
+async function untilReplicated(broker: BrokerProcess): Promise<void> {
+  await until('a receipt says replicated', async () => {
+    const answer = await send(broker);
+    const code = answer.error?.code;
+    if (code === 'FLUSH_SLAVE_TIMEOUT' || code === 'SLAVE_NOT_AVAILABLE') return false;
+    assert.equal(answer.durability, 'replicated', JSON.stringify(answer));
+    return true;
+  });
+}
+
 async function untilOpen(broker: BrokerProcess): Promise<void> {
   await until('it takes sends', async () => (await fetch(`${broker.http}/readyz`)).status === 200);
 }
@@ -32,10 +43,9 @@ test('a receipt says replicated; without the slave nothing is stored, or the out
 
     let slave = await pair.startSlave(master);
     await untilOpen(master);
-    const first = await send(master);
-    assert.equal(first.durability, 'replicated', JSON.stringify(first));
+    await untilReplicated(master);
 
-    slave.signal('SIGSTOP');
+    await slave.freeze();
     const timedOut = await send(master);
     assert.equal(timedOut.error?.code, 'FLUSH_SLAVE_TIMEOUT', JSON.stringify(timedOut));
     assert.equal(timedOut.error?.stored, 'unknown');

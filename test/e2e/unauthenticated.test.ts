@@ -164,7 +164,7 @@ test('who asks for uWebSockets.js with a token is warned, and strangers are clos
     );
     const attack = ATTACKS['an unfinished message'];
     assert.ok(attack !== undefined);
-    await Promise.all(clients.map(attack));
+    await Promise.all(clients.map((client) => attack(client).catch(() => {})));
     const isOver = (): boolean => clients.every((client) => client.isClosed);
     await until('strangers are closed', isOver, 3 * AUTHENTICATE_MS_MAX);
     await until(

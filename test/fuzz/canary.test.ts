@@ -4,8 +4,10 @@ import { test } from 'node:test';
 import { SluiceError } from '../../src/base/errors.ts';
 import { seededPrng } from '../../src/base/prng.ts';
 import { MIB } from '../../src/base/units.ts';
+import { decodeSettled, SETTLED_HEADER_BYTES } from '../../src/log/settled-file.ts';
 import { checkBatch } from '../../src/protocol/batch/batch-check.ts';
 import { bytesDecoder, type Decoder, textDecoder } from '../../src/testing/decoders.ts';
+import { LOG_DECODERS } from '../../src/testing/decoders-files.ts';
 import { FRAME_DECODERS } from '../../src/testing/decoders-wire.ts';
 import { fuzzDecoder } from '../../src/testing/fuzz-decoder.ts';
 import { fuzzPlan } from '../../src/testing/fuzz-plan.ts';
@@ -61,6 +63,22 @@ const PLANTED: Readonly<Record<string, { readonly decoder: Decoder; readonly fau
       },
     },
     fault: /a record ends behind the batch/,
+  },
+  'takes offsets of a journal that no queue can have': {
+    decoder: {
+      ...(LOG_DECODERS['settled.journal'] as Decoder),
+      decode: (bytes) => {
+        const file = decodeSettled(bytes);
+        if (file === undefined) return 'damaged';
+        const at = SETTLED_HEADER_BYTES + 32;
+        if (at + 8 > bytes.length) return 'short';
+        // Without the look that the real one takes at each record.
+        const count = new DataView(bytes.buffer).getBigUint64(at, true);
+        if (count > 2n ** 53n) throw new RangeError('more messages than there are numbers');
+        return undefined;
+      },
+    },
+    fault: /more messages than there are numbers/,
   },
 };
 

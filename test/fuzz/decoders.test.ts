@@ -7,6 +7,8 @@ import { describe, test } from 'node:test';
 import { seededPrng } from '../../src/base/prng.ts';
 import type { DecoderTable } from '../../src/testing/decoders.ts';
 import { FILE_DECODERS, LOG_DECODERS } from '../../src/testing/decoders-files.ts';
+import { GROUP_DECODERS } from '../../src/testing/decoders-groups.ts';
+import { REMOTING_DECODERS } from '../../src/testing/decoders-remoting.ts';
 import { FIELD_DECODERS, FRAME_DECODERS, HTTP_DECODERS } from '../../src/testing/decoders-wire.ts';
 import { findingText, fuzzDecoder } from '../../src/testing/fuzz-decoder.ts';
 import { fuzzPlan } from '../../src/testing/fuzz-plan.ts';
@@ -15,6 +17,8 @@ const TABLES: Readonly<Record<string, DecoderTable>> = {
   frames: FRAME_DECODERS,
   HTTP: HTTP_DECODERS,
   fields: FIELD_DECODERS,
+  'RocketMQ messages': REMOTING_DECODERS,
+  'groups of RocketMQ': GROUP_DECODERS,
   'the log': LOG_DECODERS,
   files: FILE_DECODERS,
 };

@@ -107,6 +107,7 @@ test('hostile control payloads end the walk, never the shard', () => {
   const writer = new ControlWriter();
   writer.settled(1, 2, 3, [{ start: 5, count: 6 }]);
   writer.retry(1, 2, 3, [{ start: 5, count: 6, attempt: 2, dueAtMs: 77 }]);
+  writer.positions([{ groupId: 1, topicId: 2, queueId: 3, offset: 4 }]);
   const honest = writer.finish().slice();
   let calls = 0;
   const count = (): void => {
@@ -119,7 +120,9 @@ test('hostile control payloads end the walk, never the shard', () => {
     // The checksum was right, so length and bytes agree: what lies inside may still be anything.
     view.setUint32(4, damaged.length, true);
     try {
-      readControl(damaged, view, 0, { metadata: count, settled: count, retry: count });
+      readControl(damaged, view, 0, {
+        ...{ metadata: count, settled: count, retry: count, position: count, deferred: count },
+      });
     } catch (error) {
       assert.ok(error instanceof SluiceError && error.code === 'RECORD_CORRUPT', String(error));
     }

@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { seededPrng } from '../../src/base/prng.ts';
 import { FrameReader } from '../../src/replication/frame-reader.ts';
 import { MasterShard } from '../../src/replication/master-shard.ts';
+import * as settled from '../../src/replication/settled-codec.ts';
 import * as codec from '../../src/replication/transfer-codec.ts';
 import * as layout from '../../src/replication/transfer-layout.ts';
 import type { ShardReplication } from '../../src/shard/shard-config.ts';
@@ -34,6 +35,18 @@ const VERDICT: codec.VerdictFrame = {
   },
 };
 
+const SETTLED: settled.SettledFrame = {
+  ...{ epoch: 3, session: 4, number: 0, isLast: true },
+  records: [
+    { kind: 2, groupId: 1, topicId: 2, queueId: 3, start: 9, count: 0 },
+    { kind: 1, groupId: 1, topicId: 2, queueId: 3, start: 9, count: 1 },
+  ],
+};
+const LOGGED: settled.LoggedFrame = { epoch: 3, session: 4, number: 0, position: 88 };
+
+/** Of these frames, those whose contents are looked into. */
+const WITH_CONTENTS: readonly number[] = [2, 3, 5, 6];
+
 /** Everything that can be said, in order. */
 function frames(): Uint8Array[] {
   return [
@@ -42,6 +55,8 @@ function frames(): Uint8Array[] {
     codec.encodeState(STATE, proof),
     codec.encodeVerdict(VERDICT, proof),
     codec.encodeAck(3, 4, 512),
+    settled.encodeSettledFrame(SETTLED),
+    settled.encodeLogged(LOGGED),
   ];
 }
 
@@ -52,6 +67,8 @@ function decodeAll(reader: FrameReader): codec.Frame[] {
     if (typeof frame === 'string') return found;
     if (frame.type === layout.STATE) codec.decodeState(frame);
     if (frame.type === layout.VERDICT) codec.decodeVerdict(frame);
+    if (frame.type === layout.SETTLED) settled.decodeSettledFrame(frame);
+    if (frame.type === layout.LOGGED) settled.decodeLogged(frame);
     found.push({ ...frame, bytes: frame.bytes.slice() });
     reader.shift(frame);
   }
@@ -69,9 +86,13 @@ test('frames come back as they were, in pieces of any size', () => {
       }
       assert.deepEqual(
         found.map(({ type }) => type),
-        [layout.HELLO, layout.CHALLENGE, layout.STATE, layout.VERDICT, layout.ACK],
+        [1, 2, 3, 4, 6, 8, 9],
       );
-      const [, , state, verdict] = found as [never, never, codec.Frame, codec.Frame];
+      const [, , state, verdict, , handed, logged] = found as [
+        ...[never, never, codec.Frame, codec.Frame, never, codec.Frame, codec.Frame],
+      ];
+      assert.deepEqual(settled.decodeSettledFrame(withView(handed)), SETTLED);
+      assert.deepEqual(settled.decodeLogged(withView(logged)), LOGGED);
       assert.deepEqual(codec.decodeState(withView(state)), STATE);
       assert.deepEqual(codec.decodeVerdict(withView(verdict)), VERDICT);
     }),
@@ -97,9 +118,11 @@ test('damaged frames are broken or other frames, and never an exception', () => 
 test('frames with right checksums and wrong contents are refused, and never an exception', () => {
   const prng = seededPrng(SEED + 1);
   for (let run = 0; run < RUNS; run += 1) {
-    const whole = frames()[2 + prng.integer(2)] as Uint8Array;
+    const whole = frames()[
+      WITH_CONTENTS[prng.integer(WITH_CONTENTS.length)] as number
+    ] as Uint8Array;
     const bytes = whole.slice(0, whole.length - (prng.chance(0.3) ? prng.integer(8) : 0));
-    const at = layout.STATE_SHARD + prng.integer(bytes.length - layout.STATE_SHARD);
+    const at = layout.FRAME_HEADER_BYTES + prng.integer(bytes.length - layout.FRAME_HEADER_BYTES);
     bytes[at] = prng.integer(256);
     const view = new DataView(bytes.buffer);
     codec.sealFrame(bytes, view, view.getUint16(layout.FRAME_TYPE, true), bytes.length);
@@ -147,8 +170,9 @@ test('whoever has not proved who it is moves nothing and is shown the door', () 
     const link = master.accept({ send: () => true, close: () => (isOpen = false) }, false);
     link?.receive(codec.encodeNonce(layout.HELLO, new Uint8Array(32)));
     master.doWork();
-    const kind = prng.integer(3);
-    if (kind === 0) link?.receive(codec.encodeState(STATE, proof));
+    const kind = prng.integer(4);
+    if (kind === 3) link?.receive(settled.encodeSettledFrame({ ...SETTLED, epoch: 1 }));
+    else if (kind === 0) link?.receive(codec.encodeState(STATE, proof));
     else if (kind === 1) link?.receive(codec.encodeAck(1, prng.integer(2 ** 32), 1 << 20));
     else link?.receive(Uint8Array.from({ length: 64 }, () => prng.integer(256)));
     master.doWork();

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LOG_DECODERS } from '../../src/testing/decoders-files.ts';
+import { REMOTING_DECODERS } from '../../src/testing/decoders-remoting.ts';
 import { FIELD_DECODERS, FRAME_DECODERS, HTTP_DECODERS } from '../../src/testing/decoders-wire.ts';
 import { checkInput } from '../../src/testing/fuzz-decoder.ts';
 
-const DECODERS = { ...FRAME_DECODERS, ...HTTP_DECODERS, ...FIELD_DECODERS, ...LOG_DECODERS };
+const DECODERS = { ...FRAME_DECODERS, ...HTTP_DECODERS, ...FIELD_DECODERS, ...REMOTING_DECODERS, ...LOG_DECODERS };
 /** Longer ones are left to the fuzzer. */
 const BYTES_MAX = 1024;
 

@@ -28,6 +28,7 @@ import {
 import {
   frameSamples,
   ringSamples,
+  SAMPLE_DELAY_MS,
   SAMPLE_DELIVERY,
   SAMPLE_RANGES,
   SAMPLE_RECEIPTS,
@@ -39,6 +40,7 @@ import {
   putFile,
   SAMPLE_BORN_AT_MS,
   SAMPLE_PLACE,
+  SAMPLE_ROWS,
   SAMPLE_STATE,
   SAMPLE_STORED_AT_MS,
 } from '../../src/testing/golden-log.ts';
@@ -112,6 +114,8 @@ describe('what version 1 wrote is read', () => {
       metadata: (value) => seen.push(value),
       settled: (...fields) => seen.push(['settled', ...fields]),
       retry: (...fields) => seen.push(['retry', ...fields]),
+      position: (position) => seen.push(position),
+      deferred: (...fields) => seen.push(['deferred', ...fields]),
     });
     assert.deepEqual(seen, [
       { put: 'topic', topic: { topicId: 9, topic: 'orders', queues: 8 } },
@@ -121,29 +125,82 @@ describe('what version 1 wrote is read', () => {
     ]);
   });
 
+  test('where groups stand', () => {
+    const bytes = readGolden('log/stored-positions-v1.bin');
+    const view = binary.viewOf(bytes);
+    assert.ok(isStoredHeader(bytes, view, 0, SAMPLE_PLACE.position, bytes.length));
+    assert.ok(isStoredPayload(bytes, view, 0));
+    const seen: unknown[] = [];
+    const none = (): void => assert.fail('a record of another type');
+    readControl(bytes, view, STORED_HEADER_BYTES, {
+      ...{ metadata: none, settled: none, retry: none, deferred: none },
+      position: (position) => seen.push(position),
+    });
+    assert.deepEqual(seen, [
+      { groupId: 4, topicId: 9, queueId: 5, offset: 0x2_0000_0012 },
+      { groupId: 7, topicId: 9, queueId: 0, offset: 3 },
+    ]);
+  });
+
+  test('what is said about deferred batches', () => {
+    const stored = readGolden('log/stored-deferred-v1.bin');
+    const storedView = binary.viewOf(stored);
+    assert.ok(isStoredHeader(stored, storedView, 0, SAMPLE_PLACE.position, stored.length));
+    assert.ok(isStoredPayload(stored, storedView, 0));
+    assert.equal(recordsOf(stored, STORED_HEADER_BYTES).length, 2);
+    const bytes = readGolden('log/stored-releases-v1.bin');
+    const seen: unknown[] = [];
+    const none = (): void => assert.fail('a record of another type');
+    readControl(bytes, binary.viewOf(bytes), STORED_HEADER_BYTES, {
+      ...{ metadata: none, settled: none, retry: none, position: none },
+      deferred: (type, entry) => seen.push({ type, ...entry }),
+    });
+    const { position: origin } = SAMPLE_PLACE;
+    const entry = { detail: 0, reason: 0, value: 0 };
+    assert.deepEqual(seen, [
+      { type: 4, origin, ...entry },
+      { type: 4, origin: 128, ...entry },
+      { type: 5, origin, detail: 3, reason: 1, value: 0 },
+      { type: 7, origin: 128, detail: 2, reason: 0, value: SAMPLE_STORED_AT_MS + 1000 },
+    ]);
+  });
+
   test('a snapshot, a checkpoint and an index', () => {
     const storage = emptyStorage();
     putFile(storage, snapshotName(SAMPLE_PLACE.position), readGolden('log/snapshot-v2.bin'));
     putFile(storage, CHECKPOINT_NAME, readGolden('log/checkpoint-v1.bin'));
-    putFile(storage, indexName(3), readGolden('log/index-v1.bin'));
     const { position, epoch, topicId, queueId, baseOffset } = SAMPLE_PLACE;
-    assert.deepEqual(readSnapshot(storage), { position, state: SAMPLE_STATE });
+    const sample = { position, state: SAMPLE_STATE };
+    assert.deepEqual(readSnapshot(storage), { ...sample, rows: new Uint8Array(0) });
+    putFile(storage, snapshotName(SAMPLE_PLACE.position), readGolden('log/snapshot-v3.bin'));
+    assert.deepEqual(readSnapshot(storage), { ...sample, rows: SAMPLE_ROWS });
     const isClean = false;
     assert.deepEqual(readCheckpoint(storage), { flushed: position, number: 2, epoch, isClean });
-    const index = IndexReader.open(storage, 3);
-    assert.ok(index !== undefined && index.verify());
-    assert.deepEqual([...index.page(topicId, queueId, 0, 10)].slice(0, 4), [
-      ...[baseOffset, 2, position, readGolden('log/stored-data-v1.bin').length],
-    ]);
-    assert.deepEqual(index.findKey(topicId, fnv1a('order-17')), [position]);
-    index.close();
+    for (const version of ['log/index-v1.bin', 'log/index-v2.bin']) {
+      putFile(storage, indexName(3), readGolden(version));
+      const index = IndexReader.open(storage, 3);
+      assert.ok(index !== undefined && index.verify());
+      assert.deepEqual([...index.page(topicId, queueId, 0, 10)].slice(0, 4), [
+        ...[baseOffset, 2, position, readGolden('log/stored-data-v1.bin').length],
+      ]);
+      assert.deepEqual(index.findKey(topicId, fnv1a('order-17')), [position]);
+      index.close();
+    }
   });
 
   test('frames of messages', () => {
     const send = readGolden('frames/send-batch-v1.bin');
     const sent = binary.newSendBatchHeader();
     assert.equal(binary.decodeSendBatchHeader(binary.viewOf(send), sent), 'ok');
-    assert.deepEqual(sent, { queueId: 5, correlationId: 0xffff_fffe, topicId: 9 });
+    assert.deepEqual(sent, {
+      ...{ queueId: 5, correlationId: 0xffff_fffe, topicId: 9, delayMs: -1, deliverAt: -1 },
+      batchAt: SEND_BATCH,
+    });
+    const later = readGolden('frames/send-batch-delayed-v1.bin');
+    assert.equal(binary.decodeSendBatchHeader(binary.viewOf(later), sent), 'ok');
+    assert.equal(sent.delayMs, SAMPLE_DELAY_MS);
+    const delayed = new BatchReader().open(later, binary.viewOf(later), sent.batchAt);
+    assert.equal(delayed.recordCount, 2);
     assert.equal(recordsOf(send, SEND_BATCH).length, 2);
     const receipts = binary.viewOf(readGolden('frames/receipts-v1.bin'));
     assert.equal(binary.checkReceipts(receipts), 'ok');
@@ -157,6 +214,10 @@ describe('what version 1 wrote is read', () => {
     const delivered = binary.newDeliverHeader();
     assert.equal(binary.decodeDeliverHeader(binary.viewOf(deliver), delivered), 'ok');
     assert.deepEqual(delivered, SAMPLE_DELIVERY);
+    const selected = readGolden('frames/deliver-selection-v1.bin');
+    assert.equal(binary.decodeDeliverHeader(binary.viewOf(selected), delivered), 'ok');
+    assert.deepEqual(delivered, { ...SAMPLE_DELIVERY, hasSelection: true });
+    assert.ok(binary.isSelected(selected, selected.length - 1, 0));
     const batchAt = DELIVER_STORED_BATCH + STORED_HEADER_BYTES;
     assert.deepEqual(recordsOf(deliver, batchAt), STORED_RECORDS);
   });

@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
+import { claimPort } from '../../src/cluster/claimed-port.ts';
 import {
   createNameServer,
   type NameServer,
@@ -26,7 +27,6 @@ import {
 } from '../../src/testing/java-tools.ts';
 import { valueIn } from '../../src/testing/nameserver-rig.ts';
 import { RemotingClient } from '../../src/testing/remoting-client.ts';
-import { freePort } from '../../src/transport/free-port.ts';
 
 const TOOL_VERSIONS: readonly string[] = ['4.9.8', '5.3.3'];
 /** The broker of 4.9.8 cannot be fetched from Maven Central. */
@@ -68,47 +68,49 @@ async function registerBrokers(client: RemotingClient): Promise<void> {
   client.form = FORM_JSON;
 }
 
-for (const version of TOOL_VERSIONS) {
-  describe(`mqadmin ${version}`, () => {
-    const tools = fetchRocketmq('rocketmq-tools', version);
-    for (const form of FORMS) {
-      it(`understands our NameServer, with ${form} headers`, skipFor(tools), async (t) => {
-        const [nameServer, client] = await start(t);
-        await registerBrokers(client);
-        const at = `-n ${nameServer.ready.namesrv}`;
-        const commands = [
-          ...['topicList', 'clusterList', 'topicRoute -t orders', 'topicRoute -t nowhere'],
-          ...['updateKvConfig -s NS -k gone -v 1', 'updateKvConfig -s NS -k kept -v 2'],
-          ...['deleteKvConfig -s NS -k gone', 'getNamesrvConfig', 'wipeWritePerm -b broker-b'],
-          ...['updateOrderConf -m put -t orders -v broker-a:4', 'topicRoute -t orders'],
-          ...['topicClusterList -t orders', 'updateNamesrvConfig -k listenPort -v 1'],
-        ].map((command) => `${command} ${at}`);
-        const [topics, clusters, route, nowhere, , , , config, wiped, , ordered, where, fixed] =
-          await runMqadmin(classPathOf(tools), commands, home(t), form);
-        assert.match(topics ?? '', /^orders$/m);
-        for (const row of [
-          /DefaultCluster +broker-a +0 +127\.0\.0\.1:1 /,
-          /broker-a +1 +127\.0\.0\.1:2 /,
-          /broker-b +0 +127\.0\.0\.1:3 /,
-        ])
-          assert.match(clusters ?? '', row);
-        assert.match(route ?? '', /0:"127\.0\.0\.1:1"[^}]*1:"127\.0\.0\.1:2"/);
-        assert.match(route ?? '', /"brokerName":"broker-b"/);
-        assert.match(nowhere ?? '', /CODE: 17/);
-        assert.match(config ?? '', /listenPort +=/);
-        assert.match(wiped ?? '', /broker-b.* OK, 2/);
-        assert.match(ordered ?? '', /"orderTopicConf":"broker-a:4"/);
-        assert.match(ordered ?? '', /"brokerName":"broker-b",\s*"perm":4/);
-        assert.match(where ?? '', /^DefaultCluster$/m);
-        assert.match(fixed ?? '', /CODE: 16/);
-        const kept = await client.ask(REQUEST_CODES.GET_KVLIST_BY_NAMESPACE, {
-          fields: { namespace: 'NS' },
+describe('both versions at once', { concurrency: 2 }, () => {
+  for (const version of TOOL_VERSIONS) {
+    describe(`mqadmin ${version}`, { concurrency: 1 }, () => {
+      const tools = fetchRocketmq('rocketmq-tools', version);
+      for (const form of FORMS) {
+        it(`understands our NameServer, with ${form} headers`, skipFor(tools), async (t) => {
+          const [nameServer, client] = await start(t);
+          await registerBrokers(client);
+          const at = `-n ${nameServer.ready.namesrv}`;
+          const commands = [
+            ...['topicList', 'clusterList', 'topicRoute -t orders', 'topicRoute -t nowhere'],
+            ...['updateKvConfig -s NS -k gone -v 1', 'updateKvConfig -s NS -k kept -v 2'],
+            ...['deleteKvConfig -s NS -k gone', 'getNamesrvConfig', 'wipeWritePerm -b broker-b'],
+            ...['updateOrderConf -m put -t orders -v broker-a:4', 'topicRoute -t orders'],
+            ...['topicClusterList -t orders', 'updateNamesrvConfig -k listenPort -v 1'],
+          ].map((command) => `${command} ${at}`);
+          const [topics, clusters, route, nowhere, , , , config, wiped, , ordered, where, fixed] =
+            await runMqadmin(classPathOf(tools), commands, home(t), form);
+          assert.match(topics ?? '', /^orders$/m);
+          for (const row of [
+            /DefaultCluster +broker-a +0 +127\.0\.0\.1:1 /,
+            /broker-a +1 +127\.0\.0\.1:2 /,
+            /broker-b +0 +127\.0\.0\.1:3 /,
+          ])
+            assert.match(clusters ?? '', row);
+          assert.match(route ?? '', /0:"127\.0\.0\.1:1"[^}]*1:"127\.0\.0\.1:2"/);
+          assert.match(route ?? '', /"brokerName":"broker-b"/);
+          assert.match(nowhere ?? '', /CODE: 17/);
+          assert.match(config ?? '', /listenPort +=/);
+          assert.match(wiped ?? '', /broker-b.* OK, 2/);
+          assert.match(ordered ?? '', /"orderTopicConf":"broker-a:4"/);
+          assert.match(ordered ?? '', /"brokerName":"broker-b",\s*"perm":4/);
+          assert.match(where ?? '', /^DefaultCluster$/m);
+          assert.match(fixed ?? '', /CODE: 16/);
+          const kept = await client.ask(REQUEST_CODES.GET_KVLIST_BY_NAMESPACE, {
+            fields: { namespace: 'NS' },
+          });
+          assert.equal(Buffer.from(kept.body).toString(), '{"table":{"kept":"2"}}');
         });
-        assert.equal(Buffer.from(kept.body).toString(), '{"table":{"kept":"2"}}');
-      });
-    }
-  });
-}
+      }
+    });
+  }
+});
 
 /** What a broker is started with, beside its name and place. */
 const BROKERS: readonly {
@@ -137,7 +139,7 @@ describe(`a RocketMQ broker ${BROKER_VERSION}`, () => {
   for (const { title, form, settings, options } of BROKERS) {
     it(`registers, ${title}, and is forgotten with its connection`, skipFor(broker), async (t) => {
       const [nameServer, client] = await start(t, options);
-      const [directory, port] = [home(t), await freePort('127.0.0.1')];
+      const [directory, port] = [home(t), await claimPort()];
       const child = startJavaBroker(
         classPathOf(broker),
         {

@@ -82,6 +82,13 @@ describe('cutting a log', () => {
     assert.equal(reopen(storage), 0);
   });
 
+  it('ends at 0 when the first segment is there and one behind it was let go', () => {
+    const storage = original.clone(seededPrng(5));
+    storage.remove(segmentName(1));
+    assert.equal(cutTail(storage, { ...cut, position: ends[55] as number }), 0);
+    assert.equal(reopen(storage), 0);
+  });
+
   for (const where of ['before', 'middle'] as const) {
     it(`leaves a log that is whole when the power fails ${where} any change of the disk`, () => {
       let isOver = false;

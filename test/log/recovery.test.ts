@@ -188,3 +188,35 @@ test('after any crash the log is a beginning of what was written, with all that 
     }
   }
 });
+
+test('what only the header of a torn batch knows to be flushed is kept, and damage in it is rot', () => {
+  const storage = new SimStorage({ prng: seededPrng(1) });
+  const count = 4;
+  const flushed = 3 * FILLED_BATCH_BYTES;
+  const file = storage.open(segmentName(0), true);
+  file.write(new Uint8Array(SEGMENT_BYTES), 0);
+  for (let index = 0; index < count; index += 1) {
+    const position = index * FILLED_BATCH_BYTES;
+    const isLast = index === count - 1;
+    const bytes = filledBatch({
+      ...{ position, baseOffset: index, id: index + 1, flushed: isLast ? flushed : 0 },
+    });
+    // The first is damaged since, the last was torn when the power went; the checkpoint is older than both.
+    if (index === 0 || isLast) bytes[FILLED_BATCH_BYTES - 1] = 255 - index;
+    file.write(bytes, position);
+  }
+  file.close();
+  const seen: number[] = [];
+  let confirmed = 0;
+  const { position, rot } = recoverLog({
+    ...{ storage, segmentBytes: SEGMENT_BYTES, chunkBytes: SEGMENT_BYTES, from: 0, flushed: 0 },
+    confirm: (mark) => {
+      confirmed = mark;
+    },
+    visit: (_bytes, _view, _at, at) => seen.push(at),
+  });
+  assert.equal(position, flushed);
+  assert.equal(confirmed, flushed);
+  assert.deepEqual(rot, [{ from: 0, to: FILLED_BATCH_BYTES }]);
+  assert.deepEqual(seen, [FILLED_BATCH_BYTES, 2 * FILLED_BATCH_BYTES]);
+});

@@ -14,6 +14,7 @@ import { encodeCommand } from '../../src/protocol/remoting/command-encoder.ts';
 import { FORM_BINARY, FORM_JSON } from '../../src/protocol/remoting/frame-layout.ts';
 import { REQUEST_CODES } from '../../src/protocol/remoting/request-codes.ts';
 import { RemotingClient, registration } from '../../src/testing/remoting-client.ts';
+import { askTls, openTls, TLS_FILES } from '../../src/testing/tls-asker.ts';
 
 const TOPIC = { fields: { topic: 'T1' } };
 
@@ -155,7 +156,36 @@ describe('a NameServer', () => {
   });
 });
 
+describe('TLS at a NameServer', () => {
+  const mode = (remotingTlsMode: 'permissive' | 'enforcing'): NameServerOptions => ({
+    tls: { ...TLS_FILES, remotingTlsMode },
+  });
+
+  it('is there beside plain connections, when there is a certificate', async (t) => {
+    const nameServer = await start(t, mode('permissive'));
+    assert.equal((await (await dial(t, nameServer)).register()).code, 0);
+    const socket = await openTls(nameServer.port, t);
+    const answer = await askTls(socket, REQUEST_CODES.GET_BROKER_CLUSTER_INFO);
+    assert.match(Buffer.from(answer.body).toString(), /10\.0\.0\.1:10911/);
+  });
+
+  it('is all there is, when it is enforced', async (t) => {
+    const nameServer = await start(t, mode('enforcing'));
+    const socket = await openTls(nameServer.port, t);
+    assert.equal((await askTls(socket, REQUEST_CODES.GET_BROKER_CLUSTER_INFO)).code, 0);
+    const plain = await RemotingClient.connect(nameServer.port);
+    plain.send(REQUEST_CODES.GET_BROKER_CLUSTER_INFO);
+    await plain.closed;
+  });
+});
+
 describe('what a NameServer refuses to start with', () => {
+  it('is a certificate that is none', async () => {
+    const remotingTlsKeyFile = TLS_FILES.remotingTlsCertFile;
+    const tls = { ...TLS_FILES, remotingTlsKeyFile, remotingTlsMode: undefined };
+    await assert.rejects(createNameServer({ tls }), /remotingTlsKeyFile cannot be used/);
+  });
+
   it('is an address for others without a word about it', async () => {
     await assert.rejects(createNameServer({ host: '0.0.0.0' }), {
       code: 'INVALID_ARGUMENT',

@@ -1,9 +1,11 @@
 /** Who serves what, as brokers come, change, fall silent, lose their connection and come back. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { NAMESRV_REFUSED_MAX } from '../../src/base/limits.ts';
 import { REQUEST_CODES } from '../../src/protocol/remoting/request-codes.ts';
 import { RESPONSE_CODES } from '../../src/protocol/remoting/response-codes.ts';
 import { NameServerRig } from '../../src/testing/nameserver-rig.ts';
+import { registration } from '../../src/testing/remoting-client.ts';
 
 const MASTER = { brokerAddr: '10.0.0.1:10911' };
 const SLAVE = { brokerId: 1, brokerAddr: '10.0.0.2:10911' };
@@ -45,6 +47,16 @@ describe('brokers that register', () => {
     rig.register({ ...MASTER, counter: 2, topics });
     assert.equal(rig.route('T1')?.queueDatas[0]?.writeQueueNums, 9);
     assert.notEqual(rig.route('T2'), undefined, 'a topic that is not named stays');
+  });
+
+  it('may tell two topics that were made at once in two registrations of one version', () => {
+    const rig = new NameServerRig();
+    rig.register(MASTER);
+    rig.register({ ...MASTER, counter: 3, topics: ['new-a'] });
+    rig.register({ ...MASTER, counter: 3, topics: ['new-b', { topicName: 'T1', perm: 2 }] });
+    for (const topic of ['new-a', 'new-b'])
+      assert.equal(rig.routeText(topic), 'broker-a:0=10.0.0.1:10911', topic);
+    assert.equal(rig.route('T1')?.queueDatas[0]?.perm, 6, 'a topic that is known stays as it is');
   });
 
   it('lose topics that they no longer name only where that is switched on', () => {
@@ -101,6 +113,93 @@ describe('brokers that register', () => {
     const answer = rig.register({ brokerAddr: '10.0.0.9:10911', clusterName: 'Else' });
     assert.equal(answer.code, RESPONSE_CODES.SYSTEM_ERROR);
     assert.match(answer.remark ?? '', /broker-a is in use in the cluster DefaultCluster/);
+  });
+});
+
+describe('SluiceMQ brokers with one name and id', () => {
+  const ours = (brokerAddr: string, more: object = {}): object => ({
+    brokerAddr,
+    fields: { webSocketAddrs: brokerAddr, epoch: '1' },
+    ...more,
+  });
+  const A = '10.0.0.1:8880';
+  const B = '10.0.0.2:8880';
+
+  it('the second is refused while the first lives, with both addresses; nothing changes', () => {
+    const rig = new NameServerRig();
+    rig.register(ours(A), 1);
+    for (const counter of [1, 2]) {
+      const { code, remark } = rig.register(ours(B, { counter, topics: ['T9', 'T8'] }), 2);
+      assert.equal(code, RESPONSE_CODES.CONTROLLER_BROKER_ID_INVALID);
+      assert.match(remark ?? '', /^broker-a, id 0, lives at 10\.0\.0\.1:8880: .*brokerId/);
+    }
+    assert.equal(rig.routeText('T1'), `broker-a:0=${A}`);
+    assert.equal(rig.route('T9'), undefined);
+    const place = { brokerName: 'broker-a', brokerId: 0, brokerAddr: B };
+    const refused = { ...place, holderAddr: A, connectionId: 2, refusedAtMs: 1000 };
+    assert.deepEqual(rig.core.refused.all(), [refused]);
+    rig.core.connectionClosed(2);
+    assert.deepEqual(rig.core.refused.all(), [], 'who has gone asks no more');
+    rig.register(ours(A, { counter: 3 }), 1);
+    assert.equal(rig.routeText('T1'), `broker-a:0=${A}`);
+  });
+
+  it('slaves too', () => {
+    const rig = new NameServerRig();
+    rig.register(ours(A, { brokerId: 1 }), 1);
+    const { code } = rig.register(ours(B, { brokerId: 1 }), 2);
+    assert.equal(code, RESPONSE_CODES.CONTROLLER_BROKER_ID_INVALID);
+  });
+
+  it('the second is taken at once when the connection of the first has closed, or it was silent', () => {
+    const rig = new NameServerRig();
+    rig.register(ours(A), 1);
+    rig.register(ours(B), 2);
+    rig.core.connectionClosed(1);
+    assert.equal(rig.register(ours(B), 2).code ?? 0, 0);
+    assert.equal(rig.routeText('T1'), `broker-a:0=${B}`);
+    assert.deepEqual(rig.core.refused.all(), []);
+    assert.notEqual(rig.register(ours(A), 3).code ?? 0, 0);
+    rig.nowMs += 120_001;
+    rig.core.scan();
+    assert.equal(rig.register(ours(A), 3).code ?? 0, 0);
+  });
+
+  it('a promoted one takes the place of the old master, which is fenced then', () => {
+    const rig = new NameServerRig();
+    rig.register(ours(A), 1);
+    const promoted = ours(B, { fields: { webSocketAddrs: B, epoch: '2' } });
+    assert.equal(rig.register(promoted, 2).code ?? 0, 0);
+    assert.equal(rig.routeText('T1'), `broker-a:0=${B}`);
+    const { code } = rig.register(ours(A, { counter: 2 }), 1);
+    assert.equal(code, RESPONSE_CODES.CONTROLLER_FENCED_MASTER_EPOCH);
+  });
+
+  it('a restart at the same address is taken at once; of two processes there the earlier one is refused', () => {
+    const rig = new NameServerRig();
+    rig.register(ours(A, { startedAtMs: 5 }), 1);
+    assert.equal(rig.register(ours(A, { startedAtMs: 9 }), 2).code ?? 0, 0);
+    // Still there on its older connection: it was no restart.
+    const { code, remark } = rig.register(ours(A, { startedAtMs: 5, counter: 2 }), 1);
+    assert.equal(code, RESPONSE_CODES.CONTROLLER_BROKER_ID_INVALID);
+    assert.match(
+      remark ?? '',
+      /another process has registered broker-a, id 0, at 10\.0\.0\.1:8880/,
+    );
+    rig.ask(REQUEST_CODES.UNREGISTER_BROKER, registration(ours(A)), 1);
+    assert.equal(rig.routeText('T1'), `broker-a:0=${A}`, 'nor does it take the other one away');
+    // One process that knows this NameServer by two names has two connections.
+    assert.equal(rig.register(ours(A, { startedAtMs: 9, counter: 3 }), 1).code ?? 0, 0);
+  });
+
+  it('are remembered in bounds, and not for ever', () => {
+    const rig = new NameServerRig();
+    rig.register(ours(A), 1);
+    for (let port = 1; port <= NAMESRV_REFUSED_MAX + 9; port += 1)
+      rig.register(ours(`10.0.0.2:${port}`), 2);
+    assert.equal(rig.core.refused.all().length, NAMESRV_REFUSED_MAX);
+    rig.nowMs += 120_001;
+    assert.deepEqual(rig.core.refused.all(), []);
   });
 });
 

@@ -16,13 +16,15 @@ import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { type Prng, seededPrng } from '../../src/base/prng.ts';
 import { MIB } from '../../src/base/units.ts';
-import { type Client, connect } from '../../src/client/node.ts';
-import { BrokerProcess, restartPort, until } from '../../src/testing/e2e-broker.ts';
+import type { Client } from '../../src/client/node.ts';
+import { claimPort } from '../../src/cluster/claimed-port.ts';
+import { BrokerProcess, until } from '../../src/testing/e2e-broker.ts';
 import { RecordedTraffic } from '../../src/testing/e2e-traffic.ts';
 import { PAGE, programObstacle, Volume, volumeObstacle } from '../../src/testing/e2e-volume.ts';
 import { type CheckerOptions, HistoryChecker } from '../../src/testing/history-checker.ts';
 import { HistoryRecorder } from '../../src/testing/history-recorder.ts';
 import { type CheckReport, QUIET_RUN } from '../../src/testing/history-report.ts';
+import { connect } from '../../src/testing/patient-client.ts';
 
 const CYCLES = Number(process.env['CYCLES'] ?? 3);
 const SEED = Number(process.env['SEED'] ?? Date.now() % 100_000);
@@ -74,7 +76,12 @@ async function runOnImage(run: PowerRun): Promise<CheckReport> {
   const { settings, prng, wrapper = [] } = run;
   const volume = new Volume('ext4', IMAGE_MIB);
   const dataDir = join(volume.path, 'data');
-  const options = { dataDir, port: restartPort(), settings: { ...SMALL, ...settings }, wrapper };
+  const options = {
+    dataDir,
+    port: await claimPort(),
+    settings: { ...SMALL, ...settings },
+    wrapper,
+  };
   const { allowedLoss } = run;
   const checker = new HistoryChecker({
     requirements: QUIET_RUN,

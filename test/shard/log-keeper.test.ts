@@ -19,3 +19,23 @@ test('after a burst the log becomes as short as it should be, without another me
   for (let second = 0; second < 30; second += 1) drive.pass(1000);
   assert.ok(bytes() <= kept + SEGMENT_BYTES, `${bytes()} bytes are left`);
 });
+
+test('so it does when a snapshot was made in the middle of the burst, and then nothing more is written', () => {
+  const kept = 2 * SEGMENT_BYTES;
+  const drive = new Drive({ segmentBytes: SEGMENT_BYTES, retentionBytes: kept }, 1);
+  drive.open();
+  const topic = drive.topic('burst', 'plain');
+  // The older of the two snapshots that are kept is one of these, and holds what is behind it.
+  drive.sendAll(topic, 36, 4000);
+  drive.pass(1000);
+  drive.sendAll(topic, 30, 4000);
+  const { agent } = drive.world.rig;
+  const bytes = (): number => agent.context.log.appended - agent.keeper.logStart;
+  for (let second = 0; second < 60; second += 1) drive.pass(1000);
+  assert.ok(bytes() <= kept + SEGMENT_BYTES, `${bytes()} bytes are left`);
+  const { appended } = agent.context.log;
+  const snapshots = agent.keeper.snapshotCount;
+  for (let second = 0; second < 60; second += 1) drive.pass(1000);
+  assert.equal(agent.keeper.snapshotCount, snapshots, 'a quiet shard leaves its disk alone');
+  assert.equal(agent.context.log.appended, appended, 'and writes nothing');
+});

@@ -128,6 +128,21 @@ test('what retention let go is no damage, whether its file was removed or used a
   assert.ok(releasedSegments(store.disk).length < 8, 'marks do not pile up');
 });
 
+test('a segment that was let go and is kept for its file: what is behind it and gone is not offered', () => {
+  const store = filled(null);
+  // Retention has let go of 0 to 2 behind the snapshot; the file of 1 waits to be used again.
+  for (const segment of [0, 1, 2]) store.disk.open(releasedName(segment), true).close();
+  for (const segment of [0, 2]) store.disk.remove(segmentName(segment));
+  const { rig, rot } = reopened(store);
+  assert.deepEqual(rot, []);
+  rig.fetch(T, 0, MESSAGES - 1);
+  const last = rig.settle().find((reply) => reply.kind === 'fetched');
+  const min = last?.kind === 'fetched' ? last.min : -1;
+  const found = read(rig, min, MESSAGES);
+  assert.equal(found[0]?.offset, min);
+  assert.equal(found.length, MESSAGES - min, 'from the first offset on nothing is missing');
+});
+
 test('a mark of a segment that is there after all says nothing', () => {
   const store = filled(null);
   store.disk.open(releasedName(0), true).close();

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { seededPrng } from '../../src/base/prng.ts';
+import { KIB, MIB } from '../../src/base/units.ts';
 import { GATE_FENCED, GATE_NO_SLAVE, GATE_OPEN } from '../../src/log/log-memory.ts';
+import { snapshotPositions } from '../../src/log/snapshot.ts';
 import { DURABILITY_REPLICATED } from '../../src/protocol/envelope-layout.ts';
 import type { ShardDoor } from '../../src/replication/shard-door.ts';
 import type { ShardReplication } from '../../src/shard/shard-config.ts';
@@ -76,7 +78,34 @@ function only<Kind extends RigReply['kind']>(
   return replies.filter((reply) => reply.kind === kind) as Extract<RigReply, { kind: Kind }>[];
 }
 
+/** A broker whose disk had no room for a segment, and has it now. */
+function brokerOnceFull(role: 'master' | 'slave'): Broker {
+  const clock = new SimClock();
+  const storage = new SimStorage({ prng: seededPrng(3), clock, capacityBytes: 100 * KIB });
+  const made = broker(role, { storage });
+  made.rig.settle();
+  assert.equal(made.rig.agent.context.refusal?.code, 'STORAGE_FULL');
+  storage.setCapacity(64 * MIB);
+  made.clock.advance(1000);
+  made.rig.settle();
+  return made;
+}
+
 describe('a synchronous master', () => {
+  it('writes no snapshot of what no slave has confirmed', () => {
+    const { rig, clock, storage } = openMaster();
+    rig.produce(1, 0, BODY);
+    rig.agent.keeper.snapshotSoon();
+    clock.advance(60_000);
+    rig.settle();
+    const { flushed, commit } = rig.memory;
+    assert.ok(flushed.observe() > commit.observe(), 'it is on this disk alone');
+    assert.deepEqual(snapshotPositions(storage), []);
+    confirm(rig);
+    rig.settle();
+    assert.deepEqual(snapshotPositions(storage), [flushed.observe()]);
+  });
+
   it('appends nothing before replication has decided, not even its boot', () => {
     const { rig } = broker('master');
     rig.settle();
@@ -113,6 +142,13 @@ describe('a synchronous master', () => {
     rig.produce(1, 0, BODY);
     rig.settle(5);
     assert.ok(rig.memory.appended.observe() > before);
+  });
+
+  it('takes nothing before it has compared, also after its disk was full', () => {
+    const { rig } = brokerOnceFull('master');
+    rig.produce(1, 0, [...BODY]);
+    assert.equal(only(rig.settle(), 'failed')[0]?.code, 'SLAVE_NOT_AVAILABLE');
+    assert.equal(rig.agent.context.log.appended, 0);
   });
 
   it('says that the outcome is unknown when no slave confirms in time, and shows the message when one does', () => {
@@ -163,6 +199,16 @@ describe('a slave', () => {
     const codes = only(slave.rig.settle(), 'failed').map(({ code }) => code);
     assert.deepEqual(codes, ['NOT_MASTER', 'NOT_MASTER', 'NOT_MASTER', 'NOT_MASTER']);
     assert.equal(slave.rig.memory.appended.observe(), master.rig.memory.appended.observe());
+  });
+
+  it('takes nothing of its own, also after its disk was full', () => {
+    const master = openMaster();
+    const slave = brokerOnceFull('slave');
+    replicate(master.rig, slave.rig);
+    const end = slave.rig.agent.context.log.appended;
+    slave.rig.produce(1, 0, [...BODY]);
+    assert.equal(only(slave.rig.settle(), 'failed')[0]?.code, 'NOT_MASTER');
+    assert.equal(slave.rig.agent.context.log.appended, end);
   });
 
   it('shows nothing that its master has not confirmed', () => {

@@ -187,9 +187,18 @@ test('after the last attempt a message goes to the dead-letter topic with its re
   assert.equal(letters?.records[0]?.body, 'poison');
   assert.equal(letters?.records[0]?.properties['DLQ_REASON'], 'no stock');
   assert.equal(letters?.records[0]?.properties['DLQ_ATTEMPTS'], '3');
-  rig.control({ op: 'redrive', groupId: G, max: 10 });
+  // Asked for twice, because the first answer was slow to come: it waits for the disk.
+  for (let turn = 0; turn < 2; turn += 1) rig.control({ op: 'redrive', groupId: G, max: 10 });
+  for (let cycle = 0; cycle < 5; cycle += 1) {
+    rig.agent.doWork();
+    rig.stepJob();
+  }
+  assert.deepEqual(only(rig.take(), 'control'), []);
   const redriven = rig.settle();
-  assert.deepEqual(only(redriven, 'control')[0]?.result, { redriven: 1 });
+  assert.deepEqual(
+    only(redriven, 'control').map(({ result }) => result),
+    [{ redriven: 1 }, { redriven: 0 }],
+  );
   const [back] = only(redriven.concat(rig.settle()), 'deliver');
   assert.equal(back?.records[0]?.body, 'poison');
   assert.deepEqual({ ...back?.records[0]?.properties }, { shop: '7' });

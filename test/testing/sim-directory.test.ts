@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import { seededPrng } from '../../src/base/prng.ts';
 import { EVEN_CRASH, SimCrash, WORST_CRASH } from '../../src/testing/sim-faults.ts';
 import {
-  ALL_KEPT,
   code,
   contentOf,
   durableFile,
@@ -105,14 +104,28 @@ test('a crash in the middle of a directory sync leaves some names, never an olde
   assert.deepEqual([...outcomes], ['state=2']);
 });
 
-test('a failed directory sync forgets the changes: the retry succeeds and they are lost', () => {
+test('what a failed directory sync did not bring to the disk is not brought by the next', () => {
   const storage = simStorage();
   storage.open('a', true).sync();
   storage.faults.failedSyncPersisted = 0;
   storage.faults.failNth('syncDirectory', 0, 'STORAGE_IO');
   assert.throws(() => storage.syncDirectory(), code('STORAGE_IO'));
-  storage.syncDirectory();
   assert.deepEqual(storage.list(), ['a']);
-  storage.crash(seededPrng(1), ALL_KEPT);
-  assert.deepEqual(storage.list(), []);
+  storage.open('b', true).sync();
+  storage.syncDirectory();
+  storage.crash(seededPrng(1), WORST_CRASH);
+  assert.deepEqual(storage.list(), ['b']);
+});
+
+test('only what a process before it has left waits for the next', () => {
+  const storage = simStorage();
+  storage.open('a', true).sync();
+  storage.kill();
+  storage.open('b', true).sync();
+  storage.faults.failedSyncPersisted = 0;
+  storage.faults.failNth('syncDirectory', 0, 'STORAGE_IO');
+  assert.throws(() => storage.syncDirectory(), code('STORAGE_IO'));
+  storage.syncDirectory();
+  storage.crash(seededPrng(1), WORST_CRASH);
+  assert.deepEqual(storage.list(), ['a']);
 });

@@ -1,9 +1,8 @@
 /** How a front door opens: on which port, and on which transport. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { describe, it } from 'node:test';
 import { SluiceError } from '../../src/base/errors.ts';
+import { claimPort } from '../../src/cluster/claimed-port.ts';
 import {
   EchoHandler,
   openTestDoor,
@@ -12,7 +11,9 @@ import {
   transportsHere,
 } from '../../src/testing/front-door-fixture.ts';
 import { openFrontDoor } from '../../src/transport/front-door.ts';
-import { loadUws } from '../../src/transport/uws-library.ts';
+import { loadUws, type UwsApp, type UwsLibrary } from '../../src/transport/uws-library.ts';
+
+const uws = await loadUws().catch(() => undefined);
 
 for (const [transport, skip] of await transportsHere()) {
   describe(`the port of a front door on ${transport}`, { skip }, () => {
@@ -32,10 +33,7 @@ for (const [transport, skip] of await transportsHere()) {
     });
 
     it('can be opened again at once, while closed connections linger in the kernel', async () => {
-      const probe = createServer().listen(0, '127.0.0.1');
-      await once(probe, 'listening');
-      const { port } = probe.address() as { port: number };
-      await new Promise((resolve) => probe.close(resolve));
+      const port = await claimPort();
       for (let round = 0; round < 3; round += 1) {
         const { door } = await openTestDoor(transport, { port });
         assert.equal(door.port, port);
@@ -73,6 +71,39 @@ describe('the choice of the transport', () => {
     const door = await openFrontDoor('auto', options);
     assert.equal(door.transport, typeof missing === 'string' ? 'ws' : 'uws');
     await door.close();
+  });
+
+  it('takes another free port where somebody was faster', {
+    skip: uws === undefined && 'uWebSockets.js does not load',
+  }, async () => {
+    assert.ok(uws !== undefined);
+    const library = uws;
+    const others: UwsApp[] = [];
+    const appThatIsLate = (): UwsApp => {
+      const app = library.App();
+      const listen = app.listen.bind(app);
+      app.listen = (host, port, exclusive, done) => {
+        if (others.length < 2) {
+          const other = library.App();
+          others.push(other);
+          other.listen(host, port, exclusive, (token) => assert.notEqual(token, false));
+        }
+        return listen(host, port, exclusive, done);
+      };
+      return app;
+    };
+    const late: UwsLibrary = {
+      App: appThatIsLate,
+      us_listen_socket_close: library.us_listen_socket_close,
+      us_socket_local_port: library.us_socket_local_port,
+      LIBUS_LISTEN_EXCLUSIVE_PORT: library.LIBUS_LISTEN_EXCLUSIVE_PORT,
+    };
+    const world = { clock, loadUws: () => Promise.resolve(late) };
+    const door = await openFrontDoor('uws', options, world);
+    assert.equal(others.length, 2);
+    await new RawWebSocket(door.port).open();
+    await door.close();
+    for (const other of others) other.close();
   });
 
   it('does not load what was not asked for', async () => {

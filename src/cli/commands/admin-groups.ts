@@ -6,9 +6,7 @@ import { mayDo } from '../confirm.ts';
 import { wholeNumber } from '../option-values.ts';
 import { type Column, countText, Output } from '../output.ts';
 import { millisecondsList } from '../setting-options.ts';
-import { addTargetOptions, type TargetOptions, targetOf } from '../target.ts';
-
-type Common = TargetOptions & { readonly json?: boolean };
+import { type AskOptions, addAskOptions, targetOf } from '../target.ts';
 
 type Group = {
   readonly group: string;
@@ -28,6 +26,16 @@ type Member = {
   readonly queues: readonly number[];
 };
 
+/** A client of RocketMQ. */
+type PullMember = {
+  readonly clientId: string;
+  readonly client: string;
+  readonly address: string;
+  readonly subscriptions: Readonly<Record<string, string>>;
+  /** Why it is not let in. */
+  readonly difference: string | null;
+};
+
 type GroupQueue = {
   readonly topic: string;
   readonly queueId: number;
@@ -42,6 +50,7 @@ type GroupQueue = {
 
 type GroupStatus = Group & {
   readonly members: readonly Member[];
+  readonly pullMembers: readonly PullMember[];
   readonly lag: number;
   readonly inFlight: number;
   readonly retrying: number;
@@ -49,9 +58,11 @@ type GroupStatus = Group & {
   readonly queues: readonly GroupQueue[];
 };
 
-const GROUP_COLUMNS: readonly Column<Group & { readonly members: number }>[] = [
+type ListedGroup = Group & { readonly members: number; readonly pullMembers: number };
+
+const GROUP_COLUMNS: readonly Column<ListedGroup>[] = [
   { title: 'group', value: ({ group }) => group },
-  { title: 'members', value: ({ members }) => members },
+  { title: 'members', value: ({ members, pullMembers }) => members + pullMembers },
   { title: 'attempts', value: ({ maxAttempts }) => maxAttempts },
 ];
 
@@ -63,6 +74,20 @@ const MEMBER_COLUMNS: readonly Column<Member>[] = [
   { title: 'filter', value: ({ filter }) => filter },
   { title: 'queues', value: ({ queues }) => queues.join(' ') },
   { title: 'credit', value: ({ credit }) => credit },
+];
+
+const PULL_MEMBER_COLUMNS: readonly Column<PullMember>[] = [
+  { title: 'member', value: ({ clientId }) => clientId },
+  { title: 'client', value: ({ client }) => client },
+  { title: 'address', value: ({ address }) => address },
+  {
+    title: 'reads',
+    value: ({ subscriptions }) =>
+      Object.entries(subscriptions)
+        .map(([topic, expression]) => `${topic}: ${expression}`)
+        .join(', '),
+  },
+  { title: 'not let in', value: ({ difference }) => difference ?? '' },
 ];
 
 const QUEUE_COLUMNS: readonly Column<GroupQueue>[] = [
@@ -80,8 +105,8 @@ export function addGroupCommands(admin: Command): void {
   const groups = admin
     .command('groups')
     .description('list, create, delete consumer groups, show one, redrive dead letters');
-  addCommon(groups.command('list').description('list all groups')).action(list);
-  addCommon(
+  addAskOptions(groups.command('list').description('list all groups')).action(list);
+  addAskOptions(
     groups
       .command('create')
       .description('create a group, or change its settings')
@@ -97,20 +122,20 @@ export function addGroupCommands(admin: Command): void {
         millisecondsList,
       ),
   ).action(create);
-  addCommon(
+  addAskOptions(
     groups
       .command('delete')
       .description('delete a group and its position in all topics')
       .argument('<group>')
       .option('--yes', 'do not ask'),
   ).action(remove);
-  addCommon(
+  addAskOptions(
     groups
       .command('status')
       .description('show members, lag and queues of a group')
       .argument('<group>'),
   ).action(status);
-  addCommon(
+  addAskOptions(
     groups
       .command('redrive')
       .description('send dead letters of a group to the topics they came from')
@@ -119,21 +144,17 @@ export function addGroupCommands(admin: Command): void {
   ).action(redrive);
 }
 
-function addCommon(command: Command): Command {
-  return addTargetOptions(command).option('--json', 'print JSON, one value a line');
-}
-
 const pathOf = (group: string): string => `/api/groups/${pathPart(group)}`;
 
-async function list(options: Common): Promise<void> {
+async function list(options: AskOptions): Promise<void> {
   const { groups } = await new ApiClient(targetOf(options)).get<{
-    groups: (Group & { readonly members: number })[];
+    groups: ListedGroup[];
   }>('/api/groups');
   const sorted = groups.toSorted((one, other) => (one.group < other.group ? -1 : 1));
   new Output(options).rows(GROUP_COLUMNS, sorted, 'There are no groups.');
 }
 
-type CreateOptions = Common & {
+type CreateOptions = AskOptions & {
   readonly maxAttempts?: number;
   readonly retryBackoff?: readonly number[];
 };
@@ -150,7 +171,7 @@ async function create(group: string, options: CreateOptions): Promise<void> {
   output.text(`The group ${made.group} delivers a message at most ${made.maxAttempts} times.`);
 }
 
-async function remove(group: string, options: Common & { yes?: boolean }): Promise<void> {
+async function remove(group: string, options: AskOptions & { yes?: boolean }): Promise<void> {
   const api = new ApiClient(targetOf(options));
   const { lag } = await api.get<GroupStatus>(pathOf(group));
   const question = `Delete the group ${group}, with ${countText(lag, 'message')} that it has not acknowledged?`;
@@ -160,7 +181,7 @@ async function remove(group: string, options: Common & { yes?: boolean }): Promi
   output.text(`The group ${group} is deleted.`);
 }
 
-async function status(group: string, options: Common): Promise<void> {
+async function status(group: string, options: AskOptions): Promise<void> {
   const found = await new ApiClient(targetOf(options)).get<GroupStatus>(pathOf(group));
   const output = new Output(options);
   output.json(found);
@@ -169,11 +190,14 @@ async function status(group: string, options: Common): Promise<void> {
   output.text(
     `${found.group}: lag ${lag}, in flight ${inFlight}, retrying ${retrying}, dead ${dead}`,
   );
-  output.rows(MEMBER_COLUMNS, found.members, 'No members are connected.');
+  const { members, pullMembers } = found;
+  if (members.length > 0 || pullMembers.length === 0)
+    output.rows(MEMBER_COLUMNS, members, 'No members are connected.');
+  if (pullMembers.length > 0) output.rows(PULL_MEMBER_COLUMNS, pullMembers, '');
   output.rows(QUEUE_COLUMNS, found.queues, 'It has no position in any topic yet.');
 }
 
-async function redrive(group: string, options: Common & { max?: number }): Promise<void> {
+async function redrive(group: string, options: AskOptions & { max?: number }): Promise<void> {
   const { max } = options;
   const answer = await new ApiClient(targetOf(options)).post<{ redriven: number }>(
     `${pathOf(group)}/redrive`,

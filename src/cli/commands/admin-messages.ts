@@ -3,12 +3,10 @@ import type { Command } from 'commander';
 import type { WireMessage } from '../../protocol/web/messages.ts';
 import { ApiClient, pathPart } from '../api-client.ts';
 import { type Column, Output, timeText } from '../output.ts';
-import { addTargetOptions, type TargetOptions, targetOf } from '../target.ts';
+import { type AskOptions, addAskOptions, targetOf } from '../target.ts';
 
 /** Characters of a body in a table. */
 const BODY_SHOWN_MAX = 60;
-
-type Common = TargetOptions & { readonly json?: boolean };
 
 const COLUMNS: readonly Column<WireMessage>[] = [
   { title: 'message id', value: ({ messageId }) => messageId },
@@ -21,26 +19,23 @@ const COLUMNS: readonly Column<WireMessage>[] = [
 
 export function addMessageCommands(admin: Command): void {
   const messages = admin.command('messages').description('find messages by id or key');
-  addTargetOptions(
+  addAskOptions(
     messages
       .command('get')
       .description('show one message')
       .argument('<messageId>', '32 hex digits, from a receipt or a message'),
-  )
-    .option('--json', 'print JSON')
-    .action(get);
-  addTargetOptions(
+  ).action(get);
+  addAskOptions(
     messages
       .command('find')
       .description('show the newest messages with a key, at most 64')
       .argument('<topic>')
       .requiredOption('--key <key>', 'the key they were sent with'),
-  )
-    .option('--json', 'print JSON, a message a line')
-    .action(find);
+    'message',
+  ).action(find);
 }
 
-async function get(messageId: string, options: Common): Promise<void> {
+async function get(messageId: string, options: AskOptions): Promise<void> {
   const message = await new ApiClient(targetOf(options)).get<WireMessage>(
     `/api/messages/${pathPart(messageId)}`,
   );
@@ -56,7 +51,7 @@ async function get(messageId: string, options: Common): Promise<void> {
   output.text(`body        ${JSON.stringify(body, null, 2)}`);
 }
 
-async function find(topic: string, options: Common & { key: string }): Promise<void> {
+async function find(topic: string, options: AskOptions & { key: string }): Promise<void> {
   const path = `/api/topics/${pathPart(topic)}/messages?key=${pathPart(options.key)}`;
   const { messages } = await new ApiClient(targetOf(options)).get<{ messages: WireMessage[] }>(
     path,

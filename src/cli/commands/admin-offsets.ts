@@ -5,13 +5,12 @@ import { ApiClient, pathPart } from '../api-client.ts';
 import { mayDo } from '../confirm.ts';
 import { seekTarget } from '../option-values.ts';
 import { type Column, Output } from '../output.ts';
-import { addTargetOptions, type TargetOptions, targetOf } from '../target.ts';
+import { type AskOptions, addAskOptions, targetOf } from '../target.ts';
 
-type ResetOptions = TargetOptions & {
+type ResetOptions = AskOptions & {
   readonly to: SeekTo;
   readonly dryRun?: boolean;
   readonly yes?: boolean;
-  readonly json?: boolean;
 };
 
 type ResetQueue = { readonly queueId: number; readonly before: number; readonly after: number };
@@ -43,7 +42,7 @@ export function addOffsetCommands(admin: Command): void {
     )
     .option('--dry-run', 'only show what it would do')
     .option('--yes', 'do not ask');
-  addTargetOptions(command).option('--json', 'print JSON').action(reset);
+  addAskOptions(command).action(reset);
 }
 
 async function reset(group: string, topic: string, options: ResetOptions): Promise<void> {

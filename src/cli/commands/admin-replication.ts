@@ -1,10 +1,9 @@
 /** `sluice admin brokerStatus`, `promote`, `resumeWrites`: what a broker is to others that have its log. */
 import type { Command } from 'commander';
 import { ApiClient } from '../api-client.ts';
+import { type NameServerStates, nameServerLines } from '../name-server-lines.ts';
 import { type Column, Output, sizeText } from '../output.ts';
-import { addTargetOptions, type TargetOptions, targetOf } from '../target.ts';
-
-type Common = TargetOptions & { readonly json?: boolean };
+import { type AskOptions, addAskOptions, targetOf } from '../target.ts';
 
 type Slave = {
   readonly name: string;
@@ -37,6 +36,7 @@ type Replication = {
   readonly master: string | null;
   readonly refusals: number | null;
   readonly shards: readonly ReplicatedShard[];
+  readonly namesrv?: NameServerStates;
 };
 
 const SHARD_COLUMNS: readonly Column<ReplicatedShard>[] = [
@@ -59,14 +59,12 @@ const SLAVE_COLUMNS: readonly Column<Slave & { readonly shard: number }>[] = [
 ];
 
 export function addReplicationCommands(admin: Command): void {
-  const common = (command: Command): Command =>
-    addTargetOptions(command).option('--json', 'print JSON');
-  common(
+  addAskOptions(
     admin
       .command('brokerStatus')
       .description('show role, epoch, positions, and the slaves of a broker'),
   ).action(brokerStatus);
-  common(
+  addAskOptions(
     admin
       .command('promote')
       .description(
@@ -75,7 +73,7 @@ export function addReplicationCommands(admin: Command): void {
       .option('--broker-role <role>', 'ASYNC_MASTER (default) or SYNC_MASTER')
       .option('--force', 'also while its master is alive and connected'),
   ).action(promote);
-  common(
+  addAskOptions(
     admin
       .command('resumeWrites')
       .description(
@@ -84,7 +82,7 @@ export function addReplicationCommands(admin: Command): void {
   ).action(resumeWrites);
 }
 
-async function brokerStatus(options: Common): Promise<void> {
+async function brokerStatus(options: AskOptions): Promise<void> {
   const output = new Output(options);
   const status = await new ApiClient(targetOf(options)).get<Replication>('/api/replication');
   output.json(status);
@@ -93,6 +91,7 @@ async function brokerStatus(options: Common): Promise<void> {
   output.text(`${brokerName} ${brokerId}: ${role}, epoch ${epoch}, by ${decidedBy}`);
   if (role === 'master') output.text(`${ack}, slaves find it at ${haAddress ?? 'no port'}`);
   else output.text(`its master is ${master ?? 'not known'}`);
+  for (const line of nameServerLines(status)) output.text(line);
   output.rows(SHARD_COLUMNS, shards, 'no shards');
   if (role !== 'master') return;
   const slaves = shards.flatMap(({ shard, slaves: ofShard = [] }) =>
@@ -102,7 +101,7 @@ async function brokerStatus(options: Common): Promise<void> {
 }
 
 async function promote(
-  options: Common & { readonly force?: boolean; readonly brokerRole?: string },
+  options: AskOptions & { readonly force?: boolean; readonly brokerRole?: string },
 ): Promise<void> {
   const { force, brokerRole } = options;
   const output = new Output(options);
@@ -121,7 +120,7 @@ async function promote(
   );
 }
 
-async function resumeWrites(options: Common): Promise<void> {
+async function resumeWrites(options: AskOptions): Promise<void> {
   const output = new Output(options);
   const answer = await new ApiClient(targetOf(options)).post<object>(
     '/api/replication/resumeWrites',

@@ -6,11 +6,9 @@ import { mayDo } from '../confirm.ts';
 import { oneOf, wholeNumber } from '../option-values.ts';
 import { type Column, countText, Output, sizeText, timeText } from '../output.ts';
 import { byteCount, milliseconds } from '../setting-options.ts';
-import { addTargetOptions, type TargetOptions, targetOf } from '../target.ts';
+import { type AskOptions, addAskOptions, targetOf } from '../target.ts';
 
 const WHEN_FULL: readonly string[] = ['refuse', 'drop-oldest', 'drop-consumed'];
-
-type Common = TargetOptions & { readonly json?: boolean };
 
 /** A topic as the broker describes it. */
 type Topic = {
@@ -62,8 +60,8 @@ function retentionText(topic: Pick<Topic, 'retentionMs' | 'retentionBytes'>): st
 
 export function addTopicCommands(admin: Command): void {
   const topics = admin.command('topics').description('list, create, delete topics, and show one');
-  addCommon(topics.command('list').description('list all topics')).action(list);
-  addCommon(
+  addAskOptions(topics.command('list').description('list all topics')).action(list);
+  addAskOptions(
     topics
       .command('create')
       .description('create a topic')
@@ -85,29 +83,25 @@ export function addTopicCommands(admin: Command): void {
         oneOf(WHEN_FULL),
       ),
   ).action(create);
-  addCommon(
+  addAskOptions(
     topics
       .command('delete')
       .description('delete a topic with all its messages')
       .argument('<topic>')
       .option('--yes', 'do not ask'),
   ).action(remove);
-  addCommon(
+  addAskOptions(
     topics.command('status').description('show a topic and its queues').argument('<topic>'),
   ).action(status);
 }
 
-function addCommon(command: Command): Command {
-  return addTargetOptions(command).option('--json', 'print JSON, one value a line');
-}
-
-async function list(options: Common): Promise<void> {
+async function list(options: AskOptions): Promise<void> {
   const { topics } = await new ApiClient(targetOf(options)).get<{ topics: Topic[] }>('/api/topics');
   const sorted = topics.toSorted((one, other) => (one.topic < other.topic ? -1 : 1));
   new Output(options).rows(TOPIC_COLUMNS, sorted, 'There are no topics.');
 }
 
-type CreateOptions = Common & {
+type CreateOptions = AskOptions & {
   readonly queues?: number;
   readonly retention?: number;
   readonly retentionBytes?: number;
@@ -128,7 +122,7 @@ async function create(topic: string, options: CreateOptions): Promise<void> {
   output.text(`The topic ${made.topic} has ${countText(made.queues, 'queue')}.`);
 }
 
-async function remove(topic: string, options: Common & { yes?: boolean }): Promise<void> {
+async function remove(topic: string, options: AskOptions & { yes?: boolean }): Promise<void> {
   const api = new ApiClient(targetOf(options));
   const path = `/api/topics/${pathPart(topic)}`;
   // Also tells, before the question, that there is no such topic.
@@ -140,7 +134,7 @@ async function remove(topic: string, options: Common & { yes?: boolean }): Promi
   output.text(`The topic ${topic} is deleted.`);
 }
 
-async function status(topic: string, options: Common): Promise<void> {
+async function status(topic: string, options: AskOptions): Promise<void> {
   const found = await new ApiClient(targetOf(options)).get<TopicStatus>(
     `/api/topics/${pathPart(topic)}`,
   );

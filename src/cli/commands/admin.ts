@@ -1,14 +1,17 @@
 /** `sluice admin`: what operators ask and do, over the broker's HTTP side. The parts are loaded together: they are small. */
 import type { Command } from 'commander';
 import { ApiClient } from '../api-client.ts';
+import { type NameServerStates, nameServerLines } from '../name-server-lines.ts';
 import { Output, sizeText } from '../output.ts';
-import { addTargetOptions, type TargetOptions, targetOf } from '../target.ts';
+import { type AskOptions, addAskOptions, targetOf } from '../target.ts';
 import { addClusterCommands } from './admin-cluster.ts';
+import { addDelayedCommands } from './admin-delayed.ts';
 import { addGroupCommands } from './admin-groups.ts';
 import { addMessageCommands } from './admin-messages.ts';
 import { addOffsetCommands } from './admin-offsets.ts';
 import { addReplicationCommands } from './admin-replication.ts';
 import { addTopicCommands } from './admin-topics.ts';
+import { addTransactionCommands } from './admin-transactions.ts';
 
 export function addAdminCommand(program: Command): void {
   const admin = program
@@ -19,13 +22,13 @@ export function addAdminCommand(program: Command): void {
   addGroupCommands(admin);
   addOffsetCommands(admin);
   addMessageCommands(admin);
+  addDelayedCommands(admin);
+  addTransactionCommands(admin);
   addReplicationCommands(admin);
   addClusterCommands(admin);
-  addTargetOptions(
+  addAskOptions(
     admin.command('status').description('show the broker: version, transport, shards'),
-  )
-    .option('--json', 'print JSON')
-    .action(brokerStatus);
+  ).action(brokerStatus);
 }
 
 type ShardStatus = {
@@ -47,9 +50,10 @@ type BrokerStatus = {
   readonly flush: string;
   readonly dataDir: string | null;
   readonly shards: readonly ShardStatus[];
+  readonly namesrv?: NameServerStates;
 };
 
-async function brokerStatus(options: TargetOptions & { json?: boolean }): Promise<void> {
+async function brokerStatus(options: AskOptions): Promise<void> {
   const output = new Output(options);
   const status = await new ApiClient(targetOf(options)).get<BrokerStatus>('/api/broker');
   output.json(status);
@@ -58,6 +62,7 @@ async function brokerStatus(options: TargetOptions & { json?: boolean }): Promis
   output.text(`${name}, version ${version}, up for ${uptimeSeconds} s`);
   output.text(`transport ${transport}: ${transportReason ?? ''}`);
   output.text(`flush ${flush}, data ${dataDir ?? 'in memory'}`);
+  for (const line of nameServerLines(status)) output.text(line);
   output.rows<ShardStatus>(
     [
       { title: 'shard', value: ({ shard }) => shard },

@@ -23,9 +23,10 @@ import {
 } from '../../cluster/drill-table.ts';
 import { choosePorts } from '../../cluster/free-ports.ts';
 import { openClusterDirectory, Supervisor } from '../../cluster/supervisor.ts';
+import { clusterLines, drawOver } from '../cluster-screen.ts';
 import { interruptSignal } from '../interrupt.ts';
 import { oneOf, wholeNumber } from '../option-values.ts';
-import { type Column, Output, sizeText, tableText } from '../output.ts';
+import { Output } from '../output.ts';
 
 const EXIT_FAILED = 1;
 const PORT_MAX = 65_535;
@@ -35,8 +36,6 @@ const MS_PER_SECOND = 1000;
 /** Milliseconds between two looks at the cluster. */
 const LOOK_MS = 1000;
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
-/** To the upper left corner, and everything below away. */
-const CLEAR_SCREEN = '\u001b[H\u001b[J';
 
 const SHAPE_SENTENCES: Readonly<Record<Shape, string>> = {
   '1m': 'one NameServer, one master',
@@ -51,20 +50,6 @@ type DrillCommand = Common & {
   readonly rate: number;
   readonly seconds: number;
 };
-
-const COLUMNS: readonly Column<ProcessStatus>[] = [
-  { title: 'process', value: ({ name }) => name },
-  { title: 'state', value: ({ state }) => state },
-  { title: 'role', value: ({ role }) => role },
-  { title: 'id', value: ({ brokerId }) => brokerId },
-  { title: 'address', value: ({ address }) => address },
-  { title: 'slaves at', value: ({ haAddress }) => haAddress },
-  { title: 'epoch', value: ({ epoch }) => epoch },
-  { title: 'appended', value: ({ appended }) => appended },
-  { title: 'commit', value: ({ commit }) => commit },
-  { title: 'lag', value: ({ lagBytes }) => (lagBytes === null ? null : sizeText(lagBytes)) },
-  { title: 'a second', value: ({ bytesPerSecond: b }) => (b === null ? null : sizeText(b)) },
-];
 
 export function addClusterCommand(program: Command): void {
   const cluster = program
@@ -137,6 +122,8 @@ async function start(shape: Shape, options: Common): Promise<void> {
     show(output, supervisor, rows);
     await sleep(LOOK_MS);
   }
+  // Behind what the terminal shows of Ctrl-C.
+  if (process.stdout.isTTY) output.text('');
   output.note('Stopping: slaves, masters, NameServer.');
   await supervisor.stop();
   output.json({ event: 'closed' });
@@ -170,15 +157,10 @@ function show(
     output.json({ event: 'status', processes: rows });
     return;
   }
-  const lines = [
-    tableText(COLUMNS, rows),
-    '',
-    `Properties files, data and logs: ${plan.root}`,
-    `Clients find it by: nameServers ${namesrvAddr}`,
-    'Ctrl-C stops it.',
-  ];
-  const text = lines.join('\n');
-  output.text(process.stdout.isTTY ? `${CLEAR_SCREEN}${text}` : text);
+  const view = { processes: rows, root: plan.root, namesrvAddr };
+  const { isTTY, columns, rows: height } = process.stdout;
+  if (isTTY) process.stdout.write(drawOver(clusterLines(view, { columns, rows: height })));
+  else output.text(clusterLines(view).join('\n'));
 }
 
 async function practise(fault: Fault, options: DrillCommand): Promise<void> {

@@ -1,6 +1,8 @@
 /** `sluice consume`: the messages of a topic on stdout, acknowledged once stdout has taken them. */
 import type { Command } from 'commander';
+import { SluiceError } from '../../base/errors.ts';
 import { LEASE_MS_MAX, LEASE_MS_MIN } from '../../base/limits.ts';
+import type { SqlFilter } from '../../protocol/subscription-filter.ts';
 import type { StartFrom } from '../../protocol/web/messages.ts';
 import { interruptSignal } from '../interrupt.ts';
 import { MessagePrinter } from '../message-printer.ts';
@@ -17,9 +19,11 @@ type ConsumeOptions = TargetOptions & {
   readonly group: string;
   readonly from?: StartFrom;
   readonly filter?: string;
+  readonly filterSql?: string;
   readonly max?: number;
   readonly idleMs?: number;
   readonly leaseMs?: number;
+  readonly ordered?: boolean;
   readonly member?: string;
   readonly json?: boolean;
   readonly namesrv?: string;
@@ -44,6 +48,10 @@ export function addConsumeCommand(program: Command): void {
       startingPoint,
     )
     .option('--filter <tags>', 'only messages with one of these tags: "created || paid"')
+    .option(
+      '--filter-sql <expression>',
+      'only messages whose properties fulfil it: "price > 10.0 AND region = \'eu\'"',
+    )
     .option('--max <n>', 'end after so many messages', wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .option('--idle-ms <n>', 'end when nothing came for so long', wholeNumber(1, DAY_MS))
     .option(
@@ -51,6 +59,7 @@ export function addConsumeCommand(program: Command): void {
       'give a message back when it is not acknowledged for so long',
       wholeNumber(LEASE_MS_MIN, LEASE_MS_MAX),
     )
+    .option('--ordered', 'one message of a queue at a time, the next when it is acknowledged')
     .option('--member <name>', 'name of this member, shown to operators');
   addNamesrvOption(addTargetOptions(command), false)
     .option('--json', 'print each message as the frame that the broker sent')
@@ -59,7 +68,8 @@ export function addConsumeCommand(program: Command): void {
 
 async function consume(topic: string, options: ConsumeOptions): Promise<void> {
   const output = new Output(options);
-  const { group, from, filter, leaseMs, member } = options;
+  const { group, from, leaseMs, ordered, member } = options;
+  const filter = filterOf(options);
   const printer = new MessagePrinter(process.stdout, output.isJson);
   if (options.namesrv !== undefined) {
     await consumeCluster(topic, options, printer, output);
@@ -73,6 +83,7 @@ async function consume(topic: string, options: ConsumeOptions): Promise<void> {
       ...(from === undefined ? {} : { from }),
       ...(filter === undefined ? {} : { filter }),
       ...(leaseMs === undefined ? {} : { leaseMs }),
+      ...(ordered === true ? { ordered } : {}),
       ...(member === undefined ? {} : { member }),
     },
     max: Math.min(options.max ?? Number.POSITIVE_INFINITY, Number.MAX_SAFE_INTEGER),
@@ -96,20 +107,30 @@ async function consumeCluster(
   output: Output,
 ): Promise<void> {
   const { tailCluster } = await import('../cluster-tail.ts');
-  const { group, from, filter, leaseMs, member, idleMs } = options;
+  const { group, from, leaseMs, ordered, member, idleMs } = options;
+  const filter = filterOf(options);
   const pipe = new AbortController();
   whenPipeCloses(() => pipe.abort());
   if (process.stdout.isTTY) output.note(waitingText(topic, options));
   await tailCluster({
     nameServers: namesrvUrls(options),
     token: targetOf(options).token,
-    consumer: { topic, group, from, filter, leaseMs, member },
+    consumer: { topic, group, from, filter, leaseMs, ordered, member },
     max: options.max ?? Number.POSITIVE_INFINITY,
     ...{ idleMs, printer },
     signal: AbortSignal.any([interruptSignal(), pipe.signal]),
     warn: (text) => output.warn(text),
   });
   if (process.stdout.isTTY) output.note(`${countText(printer.printedCount, 'message')} printed`);
+}
+
+/** @throws INVALID_ARGUMENT when both forms are given */
+function filterOf({ filter, filterSql }: ConsumeOptions): string | SqlFilter | undefined {
+  if (filterSql === undefined) return filter;
+  if (filter === undefined) return { sql: filterSql };
+  throw new SluiceError('INVALID_ARGUMENT', '--filter and --filter-sql exclude each other', {
+    hint: "Ask for the tag in SQL: TAGS = 'paid' AND price > 10.0",
+  });
 }
 
 function waitingText(topic: string, { group, from }: ConsumeOptions): string {

@@ -16,7 +16,7 @@ import {
 import { createLogger } from '../../observe/logger.ts';
 import { Output } from '../output.ts';
 import { asUsage, errorBody, reportError, UsageError } from '../report-error.ts';
-import { leaveOnCrash, settingOption, stopSignal } from '../serve-process.ts';
+import { leaveOnCrash, settingOption, settingsAmong, stopSignal } from '../serve-process.ts';
 import { whenPipeCloses } from '../stdout-pipe.ts';
 import { paint } from '../terminal.ts';
 
@@ -52,9 +52,7 @@ export function addNamesrvCommand(program: Command): void {
 
 /** The settings among the options. @throws UsageError for one that is given twice */
 function flagsOf(options: NamesrvOptions): Record<string, unknown> {
-  const flags: Record<string, unknown> = {};
-  for (const name of NAMESRV_SETTING_NAMES)
-    if (options[name] !== undefined) flags[name] = options[name];
+  const flags = settingsAmong(options, NAMESRV_SETTING_NAMES);
   const short = [
     ['port', 'listenPort', '--listen-port'] as const,
     ['host', 'bindAddress', '--bind-address'] as const,
@@ -134,6 +132,7 @@ function optionsOf(config: NamesrvConfig): NameServerOptions {
     registrationToken: config.registrationToken,
     accessKey: config.accessKey,
     secretKey: config.secretKey,
+    tls: config,
     brokerTimeoutMs: config.brokerTimeoutMs,
     scanIntervalMs: config.scanNotActiveBrokerInterval,
     idleTimeoutMs: config.serverChannelMaxIdleTimeSeconds * 1000,

@@ -3,7 +3,12 @@ import { addAbortSignal, type Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { systemClock } from '../../base/clock.ts';
 import { toSluiceError } from '../../base/errors.ts';
-import { BODY_BYTES_MAX, PRODUCER_ID_BYTES_MAX } from '../../base/limits.ts';
+import {
+  BODY_BYTES_MAX,
+  DELAY_MS_MAX,
+  EPOCH_MS_MIN,
+  PRODUCER_ID_BYTES_MAX,
+} from '../../base/limits.ts';
 import { interruptSignal } from '../interrupt.ts';
 import { type Line, readLines } from '../line-reader.ts';
 import type { LineSender } from '../line-sender.ts';
@@ -18,11 +23,15 @@ import { Progress } from '../terminal.ts';
 
 const EPOCH_MAX = 0xffff_ffff;
 
+type Deferred = NonNullable<LineFields['deferral']>;
+
 type ProduceOptions = TargetOptions & {
   readonly keyField?: string;
   readonly tagField?: string;
   readonly producerId?: string;
   readonly producerEpoch: number;
+  readonly delayMs?: number;
+  readonly deliverAt?: string;
   readonly namesrv?: string;
   readonly json?: boolean;
 };
@@ -54,6 +63,16 @@ export function addProduceCommand(program: Command): void {
       wholeNumber(0, EPOCH_MAX),
       0,
     );
+  command
+    .option(
+      '--delay-ms <n>',
+      'milliseconds after which each message can be seen',
+      wholeNumber(0, DELAY_MS_MAX),
+    )
+    .option(
+      '--deliver-at <time>',
+      'time at which they can be seen: ISO 8601 or milliseconds since 1970',
+    );
   addNamesrvOption(addTargetOptions(command), false)
     .option('--json', 'print the counts as JSON')
     .addHelpText(
@@ -80,7 +99,10 @@ async function produce(topic: string, options: ProduceOptions): Promise<void> {
   const signal = interruptSignal();
   const sender = await openSender(topic, target, options, tally, warn);
   if (process.stdin.isTTY) output.note('Type messages, a line each; Ctrl-D ends.');
-  const fields = { keyField: options.keyField, tagField: options.tagField };
+  const fields = {
+    ...{ keyField: options.keyField, tagField: options.tagField },
+    deferral: deferralOf(options),
+  };
   await sendLines(process.stdin, sender, tally, fields, signal, progress);
   await sender.close();
   progress.clear();
@@ -88,6 +110,19 @@ async function produce(topic: string, options: ProduceOptions): Promise<void> {
   output.json({ ...tally.report(), ms });
   output.text(sentence(tally, ms));
   if (!tally.isComplete && process.exitCode === undefined) process.exitCode = 1;
+}
+
+/** When the messages can be seen; nothing: at once. */
+function deferralOf({ delayMs, deliverAt }: ProduceOptions): Deferred {
+  if (deliverAt === undefined) return delayMs === undefined ? {} : { delayMs };
+  if (delayMs !== undefined)
+    throw new UsageError('--delay-ms and --deliver-at do not go together', 'Give one of them.');
+  const time = /^\d+$/.test(deliverAt) ? Number(deliverAt) : Date.parse(deliverAt);
+  if (time >= EPOCH_MS_MIN) return { deliverAt: time };
+  throw new UsageError(
+    `--deliver-at is ${JSON.stringify(deliverAt)}, which is no time`,
+    'Write it like 2026-01-31T12:00:00Z, or as milliseconds since 1970.',
+  );
 }
 
 function checkProducerId(producerId: string | undefined): void {

@@ -14,10 +14,12 @@ import { Output } from '../output.ts';
 import { startOwnNameServer } from '../own-nameserver.ts';
 import { asUsage, errorBody, reportError, UsageError } from '../report-error.ts';
 import { bannerText } from '../serve-banner.ts';
-import { leaveOnCrash, settingOption, stopSignal } from '../serve-process.ts';
+import { leaveOnCrash, settingOption, settingsAmong, stopSignal } from '../serve-process.ts';
 import { whenPipeCloses } from '../stdout-pipe.ts';
 
 const EXIT_FAILED = 1;
+/** Port of RocketMQ's clients, unless the configuration names another. */
+const REMOTING_PORT = 10_911;
 const EXIT_USAGE = 2;
 
 type Role = 'all' | 'broker';
@@ -83,8 +85,7 @@ function addServeOptions(command: Command): void {
 
 /** The settings among the options, by the name of the setting. @throws UsageError for one that is given twice */
 function flagsOf(options: ServeOptions): Record<string, unknown> {
-  const flags: Record<string, unknown> = {};
-  for (const name of SETTING_NAMES) if (options[name] !== undefined) flags[name] = options[name];
+  const flags = settingsAmong(options, SETTING_NAMES);
   for (const [short, name] of Object.entries(SHORT_OPTIONS)) {
     const value = options[short];
     if (value === undefined) continue;
@@ -133,7 +134,8 @@ async function run(role: Role, loaded: LoadedConfig, output: Output): Promise<vo
   const starting = role === 'all' ? startOwnNameServer(config, log) : undefined;
   let broker: Broker;
   try {
-    broker = await startBroker(config, log.child('broker'));
+    const remotingPort = config.frontDoorPort === 0 ? 0 : REMOTING_PORT;
+    broker = await startBroker(config, log.child('broker'), undefined, remotingPort);
   } catch (error) {
     await (await starting)?.close();
     throw error;
@@ -141,11 +143,12 @@ async function run(role: Role, loaded: LoadedConfig, output: Output): Promise<vo
   const nameServer = await starting;
   if (nameServer !== undefined) broker.registerWith([nameServer.ready.namesrv]);
   const { ready } = broker;
-  const { pid, ws, http, dataDir, transport, shards, ha, epoch } = ready;
+  const { pid, ws, http, remoting, dataDir, transport, shards, ha, epoch } = ready;
   const replication = ready.role === 'all' ? { role } : { role: ready.role, ha, epoch };
   const namesrv = nameServer?.ready.namesrv;
   output.json({
     ...{ event: 'ready', ...replication, pid, ws, http, dataDir, transport, shards },
+    ...(remoting === null ? {} : { remoting }),
     ...(namesrv === undefined ? {} : { namesrv }),
   });
   output.text(bannerText(ready, config, namesrv));

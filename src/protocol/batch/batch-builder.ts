@@ -19,6 +19,7 @@ import {
 } from '../../base/limits.ts';
 import { alignUp } from '../../base/units.ts';
 import * as layout from './batch-layout.ts';
+import type { PropertyBytes } from './property-bytes.ts';
 import { textBytes, writeText } from './text-bytes.ts';
 
 /** One record as it goes into a batch. Strings for `body` are written as UTF-8. */
@@ -28,6 +29,8 @@ export type RecordInput = {
   readonly key?: string | undefined;
   readonly tag?: string | undefined;
   readonly properties?: Readonly<Record<string, string>> | undefined;
+  /** The same, encoded already, for those who do not make an object of them; then `properties` is not looked at. */
+  readonly propertyBytes?: PropertyBytes | undefined;
 };
 
 /** A checksum over part of a buffer; Node's native one where it is faster. */
@@ -39,14 +42,21 @@ const textOf = (value: string | undefined): string => value ?? '';
 export function recordBytes(record: RecordInput): number {
   const keyBytes = textBytes(textOf(record.key));
   const tagBytes = textBytes(textOf(record.tag));
-  const propertiesBytes =
-    record.properties === undefined ? 0 : measureProperties(record.properties);
+  const propertiesBytes = propertiesBytesOf(record);
   const bodyBytes = typeof record.body === 'string' ? textBytes(record.body) : record.body.length;
   checkSize('key', keyBytes, KEY_BYTES_MAX);
   checkSize('tag', tagBytes, TAG_BYTES_MAX);
   checkSize('properties', propertiesBytes, PROPERTIES_BYTES_MAX);
   checkSize('body', bodyBytes, BODY_BYTES_MAX);
   return layout.RECORD_HEADER_BYTES + keyBytes + tagBytes + propertiesBytes + bodyBytes;
+}
+
+function propertiesBytesOf({ properties, propertyBytes }: RecordInput): number {
+  if (propertyBytes !== undefined) {
+    checkCount(propertyBytes.count);
+    return propertyBytes.length;
+  }
+  return properties === undefined ? 0 : measureProperties(properties);
 }
 
 function checkSize(what: string, bytes: number, bytesMax: number): void {
@@ -60,15 +70,19 @@ function checkSize(what: string, bytes: number, bytesMax: number): void {
 
 function measureProperties(properties: Readonly<Record<string, string>>): number {
   const names = Object.keys(properties);
-  if (names.length > PROPERTIES_COUNT_MAX) {
-    throw new SluiceError(
-      'INVALID_ARGUMENT',
-      `${names.length} properties; at most ${PROPERTIES_COUNT_MAX} are allowed`,
-    );
-  }
+  checkCount(names.length);
   let bytes = 0;
   for (const name of names) bytes += 4 + textBytes(name) + textBytes(properties[name] as string);
   return bytes;
+}
+
+function checkCount(count: number): void {
+  if (count > PROPERTIES_COUNT_MAX) {
+    throw new SluiceError(
+      'INVALID_ARGUMENT',
+      `${count} properties; at most ${PROPERTIES_COUNT_MAX} are allowed`,
+    );
+  }
 }
 
 export class BatchBuilder {
@@ -143,8 +157,7 @@ export class BatchBuilder {
     const tagBytes = record.tag === undefined ? 0 : writeText(buffer, end, record.tag);
     end += tagBytes;
     if (tagBytes > 0) this.addTag(textOf(record.tag));
-    const propertiesBytes =
-      record.properties === undefined ? 0 : this.writeProperties(end, record.properties);
+    const propertiesBytes = this.writePropertiesOf(end, record);
     end += propertiesBytes;
     if (typeof record.body === 'string') end += writeText(buffer, end, record.body);
     else {
@@ -204,6 +217,13 @@ export class BatchBuilder {
   private setBloomBit(bit: number): void {
     if (bit < 32) this.bloomLow |= 1 << bit;
     else this.bloomHigh |= 1 << (bit - 32);
+  }
+
+  private writePropertiesOf(start: number, { properties, propertyBytes }: RecordInput): number {
+    if (propertyBytes === undefined)
+      return properties === undefined ? 0 : this.writeProperties(start, properties);
+    this.buffer.set(propertyBytes.encoded, start);
+    return propertyBytes.length;
   }
 
   private writeProperties(start: number, properties: Readonly<Record<string, string>>): number {

@@ -22,14 +22,21 @@ export const STORED_FLUSHED = 40;
 export const STORED_EPOCH = 48;
 export const STORED_TOPIC_ID = 52;
 export const STORED_QUEUE_ID = 56;
-export const STORED_RESERVED = 58;
+/** What kind and flags say beside each other: STORED_FLAG_… of data, DEFERRED_FLAG_… of deferred batches; 0 in all others. */
+export const STORED_FLAGS = 58;
 export const STORED_PAYLOAD_CRC = 60;
 export const STORED_HEADER_BYTES = 64;
 
-/** What a stored batch is: messages, control records, or the filler at the end of a chunk. */
+/** What a stored batch is: messages, control records, the filler at the end of a chunk, or messages that cannot be seen yet. */
 export const KIND_DATA = 1;
 export const KIND_CONTROL = 2;
 export const KIND_PADDING = 3;
+export const KIND_DEFERRED = 4;
+/** Flag of a data batch: it is the copy of the deferred batch that a RELEASE record before it names. */
+export const STORED_FLAG_RELEASED = 1;
+/** Flags of a deferred batch: a half message of a transaction; written again because its segment was to be let go. */
+export const DEFERRED_FLAG_HALF = 1;
+export const DEFERRED_FLAG_MOVED = 2;
 
 /** Producer's header: byte offsets from the start of the producer's batch. */
 export const BATCH_CRC = 0;

@@ -41,6 +41,30 @@ export class BatchReader {
     return true;
   }
 
+  /** Memory that the byte offsets below are in. @shape borrowed, as by `open` */
+  get source(): Uint8Array {
+    return this.bytes;
+  }
+
+  /** Byte offset of the record's header in `source`. */
+  get recordStart(): number {
+    return this.record;
+  }
+
+  /** Byte offset of the key in `source`; the tag follows it, then the properties, then the body. */
+  get keyStart(): number {
+    return this.record + layout.RECORD_HEADER_BYTES;
+  }
+
+  get propertiesBytes(): number {
+    return this.view.getUint16(this.record + layout.RECORD_PROPERTIES_BYTES, true);
+  }
+
+  /** Byte offset of the end of the record, and of its body. */
+  get recordEnd(): number {
+    return this.record + this.view.getUint32(this.record, true);
+  }
+
   get producerId(): string {
     const idBytes = this.view.getUint16(this.at + layout.BATCH_PRODUCER_ID_BYTES, true);
     const start = this.at + layout.BATCH_HEADER_BYTES;
@@ -62,14 +86,27 @@ export class BatchReader {
 
   /** The key; empty when the record has none. */
   get key(): string {
-    const start = this.record + layout.RECORD_HEADER_BYTES;
+    const start = this.keyStart;
     return readText(this.bytes, start, start + this.keyBytes);
   }
 
   /** The tag; empty when the record has none. */
   get tag(): string {
-    const start = this.record + layout.RECORD_HEADER_BYTES + this.keyBytes;
+    const start = this.tagStart;
     return readText(this.bytes, start, start + this.tagBytes);
+  }
+
+  get tagStart(): number {
+    return this.keyStart + this.keyBytes;
+  }
+
+  /** Of each property: u16 length and name, u16 length and value. */
+  get propertiesStart(): number {
+    return this.tagStart + this.tagBytes;
+  }
+
+  get propertiesEnd(): number {
+    return this.propertiesStart + this.propertiesBytes;
   }
 
   get keyBytes(): number {
@@ -83,8 +120,8 @@ export class BatchReader {
   /** The properties as a null-prototype object: names come from outside. */
   get properties(): Record<string, string> {
     const properties = Object.create(null) as Record<string, string>;
-    let at = this.record + layout.RECORD_HEADER_BYTES + this.keyBytes + this.tagBytes;
-    const end = at + this.view.getUint16(this.record + layout.RECORD_PROPERTIES_BYTES, true);
+    let at = this.propertiesStart;
+    const end = this.propertiesEnd;
     while (at < end) {
       const nameEnd = at + 2 + this.view.getUint16(at, true);
       const valueEnd = nameEnd + 2 + this.view.getUint16(nameEnd, true);
@@ -105,7 +142,7 @@ export class BatchReader {
   /** The body as a view of the batch's memory. */
   get body(): Uint8Array {
     return this.bytes.subarray(
-      this.bodyStart,
+      this.propertiesEnd,
       this.record + this.view.getUint32(this.record, true),
     );
   }
@@ -113,15 +150,8 @@ export class BatchReader {
   get bodyText(): string {
     return readText(
       this.bytes,
-      this.bodyStart,
+      this.propertiesEnd,
       this.record + this.view.getUint32(this.record, true),
-    );
-  }
-
-  private get bodyStart(): number {
-    const propertiesBytes = this.view.getUint16(this.record + layout.RECORD_PROPERTIES_BYTES, true);
-    return (
-      this.record + layout.RECORD_HEADER_BYTES + this.keyBytes + this.tagBytes + propertiesBytes
     );
   }
 }

@@ -17,9 +17,11 @@ import {
   type Command,
   type CommandVerdict,
   type CommandView,
+  type FieldList,
   LANGUAGE_JAVA,
   REMOTING_VERSION,
 } from './command.ts';
+import type { FrameSpace } from './frame-space.ts';
 
 const CODE = 0;
 const LANGUAGE = 2;
@@ -74,27 +76,30 @@ function readFields(view: DataView, start: number, end: number, into: CommandVie
 }
 
 /** Bytes that `writeBinaryHeader` needs for this command. @throws INVALID_ARGUMENT when it does not fit this form */
-export function binaryHeaderBytes(command: Command): number {
-  checkArgument(
-    Math.abs(command.code) <= INT16_MAX,
-    `the code ${command.code} does not fit the binary header, which has 16 bits for it`,
-    'Use the JSON header for codes above 32767, as the pop requests are.',
-  );
-  let total = FIXED_BYTES + textBytes(command.remark ?? '') + LENGTH_BYTES;
-  for (const [key, value] of command.fields ?? []) {
-    const keyBytes = textBytes(key);
+export function binaryHeaderBytes(command: Command, fields: FieldList): number {
+  if (Math.abs(command.code) > INT16_MAX)
     checkArgument(
-      keyBytes <= INT16_MAX,
-      `a field name has ${keyBytes} bytes; at most ${INT16_MAX}`,
+      false,
+      `the code ${command.code} does not fit the binary header, which has 16 bits for it`,
+      'Use the JSON header for codes above 32767, as the pop requests are.',
     );
-    total += KEY_LENGTH_BYTES + keyBytes + LENGTH_BYTES + textBytes(value);
+  let total = FIXED_BYTES + textBytes(command.remark ?? '') + LENGTH_BYTES;
+  for (let index = 0; index < fields.length; index += 2) {
+    const nameBytes = textBytes(fields[index] as string);
+    if (nameBytes > INT16_MAX)
+      checkArgument(false, `a field name has ${nameBytes} bytes; at most ${INT16_MAX}`);
+    total += KEY_LENGTH_BYTES + nameBytes + LENGTH_BYTES + textBytes(fields[index + 1] as string);
   }
   return total;
 }
 
-/** Writes the header at `start`; `bytes` has `binaryHeaderBytes` of space there. */
-export function writeBinaryHeader(bytes: Uint8Array, start: number, command: Command): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** Writes the header at `start` of what was claimed last: `binaryHeaderBytes`, and what else the frame has. */
+export function writeBinaryHeader(
+  { bytes, view }: FrameSpace,
+  start: number,
+  command: Command,
+  fields: FieldList,
+): void {
   view.setInt16(start + CODE, command.code);
   view.setUint8(start + LANGUAGE, command.language ?? LANGUAGE_JAVA);
   view.setInt16(start + VERSION, command.version ?? REMOTING_VERSION);
@@ -104,11 +109,11 @@ export function writeBinaryHeader(bytes: Uint8Array, start: number, command: Com
   view.setInt32(start + REMARK_BYTES, remarkBytes);
   const fieldsAt = start + FIXED_BYTES + remarkBytes + LENGTH_BYTES;
   let at = fieldsAt;
-  for (const [key, value] of command.fields ?? []) {
-    const keyBytes = writeText(bytes, at + KEY_LENGTH_BYTES, key);
-    view.setInt16(at, keyBytes);
-    at += KEY_LENGTH_BYTES + keyBytes + LENGTH_BYTES;
-    const valueBytes = writeText(bytes, at, value);
+  for (let index = 0; index < fields.length; index += 2) {
+    const nameBytes = writeText(bytes, at + KEY_LENGTH_BYTES, fields[index] as string);
+    view.setInt16(at, nameBytes);
+    at += KEY_LENGTH_BYTES + nameBytes + LENGTH_BYTES;
+    const valueBytes = writeText(bytes, at, fields[index + 1] as string);
     view.setInt32(at - LENGTH_BYTES, valueBytes);
     at += valueBytes;
   }

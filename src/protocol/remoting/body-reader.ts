@@ -10,6 +10,8 @@ const SHOWN_LENGTH_MAX = 60;
 
 export class BodyReader {
   private readonly fields: LenientObject;
+  /** By folded name; made for bodies that lack a name as it is written. */
+  private folded: LenientObject | undefined;
   private readonly what: string;
 
   /** @param what - what the fields belong to, for errors: `queueDatas[3]` */
@@ -20,12 +22,12 @@ export class BodyReader {
   }
 
   has(name: string): boolean {
-    return (this.fields.get(name) ?? null) !== null;
+    return (this.find(name) ?? null) !== null;
   }
 
   /** @throws INVALID_ARGUMENT when it is missing and there is no default, or longer than `lengthMax` */
   text(name: string, lengthMax: number, defaultValue?: string): string {
-    const value = this.fields.get(name) ?? defaultValue;
+    const value = this.find(name) ?? defaultValue;
     const fits = typeof value === 'string' && value.length <= lengthMax;
     if (!fits) throw this.wrong(name, value, `a string of at most ${lengthMax} characters`);
     return value;
@@ -37,7 +39,7 @@ export class BodyReader {
 
   /** Numbers may stand in quotes. */
   integer(name: string, min: number, max: number, defaultValue?: number): number {
-    const given = this.fields.get(name) ?? defaultValue;
+    const given = this.find(name) ?? defaultValue;
     const isDigits = typeof given === 'string' && /^-?\d{1,16}$/.test(given);
     const value = isDigits ? Number(given) : given;
     const fits = typeof value === 'number' && Number.isSafeInteger(value);
@@ -47,8 +49,17 @@ export class BodyReader {
     return value + 0;
   }
 
+  /** An integer that may be larger than a number holds exactly, rounded then; 0 when it is absent. Not in quotes. */
+  wideInteger(name: string, absoluteMax: number): number {
+    const given = this.find(name) ?? 0;
+    const fits = typeof given === 'number' && Number.isInteger(given);
+    if (!fits || Math.abs(given) > absoluteMax)
+      throw this.wrong(name, given, `an integer from ${-absoluteMax} to ${absoluteMax}`);
+    return given + 0;
+  }
+
   boolean(name: string, defaultValue: boolean): boolean {
-    const value = this.fields.get(name) ?? defaultValue;
+    const value = this.find(name) ?? defaultValue;
     if (typeof value === 'boolean') return value;
     if (value === 'true' || value === 'false') return value === 'true';
     throw this.wrong(name, value, 'true or false');
@@ -56,12 +67,12 @@ export class BodyReader {
 
   /** The value as it is; undefined when it is absent. */
   value(name: string): LenientValue | undefined {
-    return this.fields.get(name) ?? undefined;
+    return this.find(name) ?? undefined;
   }
 
   /** The entries of an object whose keys are data; none when it is absent. */
   entries(name: string, countMax: number): readonly (readonly [string, LenientValue])[] {
-    const value = this.fields.get(name) ?? null;
+    const value = this.find(name) ?? null;
     if (value === null) return [];
     if (!(value instanceof Map) || value.size > countMax)
       throw this.wrong(name, value, `an object of at most ${countMax} entries`);
@@ -69,7 +80,7 @@ export class BodyReader {
   }
 
   items(name: string, countMax: number): readonly LenientValue[] {
-    const value = this.fields.get(name) ?? null;
+    const value = this.find(name) ?? null;
     if (value === null) return [];
     if (!Array.isArray(value) || value.length > countMax)
       throw this.wrong(name, value, `an array of at most ${countMax} items`);
@@ -83,9 +94,21 @@ export class BodyReader {
     });
   }
 
+  /** fastjson takes a name in any case, with and without `_` and `-`: clients of .NET begin theirs with a capital. */
+  private find(name: string): LenientValue | undefined {
+    const found = this.fields.get(name);
+    if (found !== undefined) return found;
+    this.folded ??= new Map([...this.fields].map(([key, value]) => [fold(key), value]));
+    return this.folded.get(fold(name));
+  }
+
   wrong(name: string, value: LenientValue | undefined, expected: string): SluiceError {
     return wrong(`${this.what}.${name}`, value, expected);
   }
+}
+
+function fold(name: string): string {
+  return name.replace(/[_-]/g, '').toLowerCase();
 }
 
 function wrong(what: string, value: LenientValue | undefined, expected: string): SluiceError {

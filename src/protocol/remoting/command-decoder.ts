@@ -18,9 +18,14 @@ export const VERDICT_TEXTS: Readonly<Record<Exclude<CommandVerdict, 'ok'>, strin
 /**
  * Decodes a frame, its length field included.
  *
+ * @param headerBytesMax - clients read the ids of a large batch in an answer; nobody asks with as much
  * @shape what `into` gives afterwards is borrowed from `frame`
  */
-export function decodeCommand(frame: Uint8Array, into: CommandView): CommandVerdict {
+export function decodeCommand(
+  frame: Uint8Array,
+  into: CommandView,
+  headerBytesMax: number = REMOTING_HEADER_BYTES_MAX,
+): CommandVerdict {
   if (frame.length <= FRAME_HEADER || frameBytes(frame, 0) !== frame.length) return 'frame-length';
   const form = frame[FRAME_FORM] as number;
   if (form !== FORM_JSON && form !== FORM_BINARY) return 'header-form';
@@ -29,7 +34,7 @@ export function decodeCommand(frame: Uint8Array, into: CommandView): CommandVerd
     ((frame[FRAME_FORM + 2] as number) << 8) |
     (frame[FRAME_FORM + 3] as number);
   const headerEnd = FRAME_HEADER + headerBytes;
-  const fits = headerBytes > 0 && headerBytes <= REMOTING_HEADER_BYTES_MAX;
+  const fits = headerBytes > 0 && headerBytes <= headerBytesMax;
   if (!fits || headerEnd > frame.length) return 'header-length';
   into.reset(frame, form);
   const verdict =

@@ -1,9 +1,9 @@
 /** A command to the bytes of its frame, in either header form. Browser-safe. */
 import { checkArgument } from '../../base/assert.ts';
-import { REMOTING_FRAME_BYTES_MAX, REMOTING_HEADER_BYTES_MAX } from '../../base/limits.ts';
+import { REMOTING_ANSWER_HEADER_BYTES_MAX, REMOTING_FRAME_BYTES_MAX } from '../../base/limits.ts';
 import { textBytes, writeText } from '../batch/text-bytes.ts';
 import { binaryHeaderBytes, writeBinaryHeader } from './binary-header-codec.ts';
-import type { Command } from './command.ts';
+import { type Command, fieldListOf } from './command.ts';
 import {
   FORM_BINARY,
   FORM_JSON,
@@ -13,6 +13,7 @@ import {
   FRAME_LENGTH_BYTES,
   type HeaderForm,
 } from './frame-layout.ts';
+import { FrameSpace } from './frame-space.ts';
 import { jsonHeaderText } from './json-header-codec.ts';
 
 /**
@@ -21,22 +22,36 @@ import { jsonHeaderText } from './json-header-codec.ts';
  * @throws INVALID_ARGUMENT when it does not fit a frame, or its code not the binary form
  */
 export function encodeCommand(command: Command, form: HeaderForm = FORM_JSON): Uint8Array {
-  const json = form === FORM_JSON ? jsonHeaderText(command) : '';
-  const headerBytes = form === FORM_BINARY ? binaryHeaderBytes(command) : textBytes(json);
-  const bodyBytes = command.body?.length ?? 0;
+  const space = new FrameSpace(0);
+  encodeInto(space, command, form);
+  return space.bytes;
+}
+
+/**
+ * Writes the frame of a command behind the last one of `space`, where it ends at `space.end`.
+ *
+ * @returns where in `space.bytes` it begins
+ * @throws as `encodeCommand`; nothing is claimed then
+ */
+export function encodeInto(space: FrameSpace, command: Command, form: HeaderForm): number {
+  const { body } = command;
+  const fields = fieldListOf(command.fields);
+  const json = form === FORM_JSON ? jsonHeaderText(command, fields) : '';
+  const headerBytes = form === FORM_BINARY ? binaryHeaderBytes(command, fields) : textBytes(json);
+  const bodyBytes = body?.length ?? 0;
   const total = FRAME_HEADER + headerBytes + bodyBytes;
-  const fits = headerBytes <= REMOTING_HEADER_BYTES_MAX && total <= REMOTING_FRAME_BYTES_MAX;
-  checkArgument(
-    fits,
-    `a frame of ${headerBytes} bytes of header and ${bodyBytes} of body is too large`,
-    `At most ${REMOTING_HEADER_BYTES_MAX} and ${REMOTING_FRAME_BYTES_MAX} in all.`,
-  );
-  const frame = new Uint8Array(total);
-  const view = new DataView(frame.buffer);
-  view.setInt32(FRAME_LENGTH, total - FRAME_LENGTH_BYTES);
-  view.setInt32(FRAME_FORM, (form << 24) | headerBytes);
-  if (form === FORM_BINARY) writeBinaryHeader(frame, FRAME_HEADER, command);
-  else writeText(frame, FRAME_HEADER, json);
-  if (command.body !== undefined) frame.set(command.body, FRAME_HEADER + headerBytes);
-  return frame;
+  if (headerBytes > REMOTING_ANSWER_HEADER_BYTES_MAX || total > REMOTING_FRAME_BYTES_MAX)
+    checkArgument(
+      false,
+      `a frame of ${headerBytes} bytes of header and ${bodyBytes} of body is too large`,
+      `At most ${REMOTING_ANSWER_HEADER_BYTES_MAX} and ${REMOTING_FRAME_BYTES_MAX} in all.`,
+    );
+  const start = space.claim(total);
+  const { bytes, view } = space;
+  view.setInt32(start + FRAME_LENGTH, total - FRAME_LENGTH_BYTES);
+  view.setInt32(start + FRAME_FORM, (form << 24) | headerBytes);
+  if (form === FORM_BINARY) writeBinaryHeader(space, start + FRAME_HEADER, command, fields);
+  else writeText(bytes, start + FRAME_HEADER, json);
+  if (body !== undefined) bytes.set(body, start + FRAME_HEADER + headerBytes);
+  return start;
 }

@@ -7,6 +7,9 @@
 import { FLAG_ONEWAY, FLAG_RESPONSE, FORM_JSON, type HeaderForm } from './frame-layout.ts';
 import { HeaderFields } from './header-fields.ts';
 
+/** Names and values in turn, each name once: for answers that are made by the ten thousand, where a Map costs more than its bytes. */
+export type FieldList = readonly string[];
+
 /** A command to be written. */
 export type Command = {
   /** Request code or response code. */
@@ -20,9 +23,17 @@ export type Command = {
   readonly flag: number;
   readonly remark?: string | undefined;
   /** Written in this order. */
-  readonly fields?: ReadonlyMap<string, string> | undefined;
+  readonly fields?: ReadonlyMap<string, string> | FieldList | undefined;
   readonly body?: Uint8Array | undefined;
 };
+
+const NO_FIELDS: FieldList = [];
+
+/** The fields of a command in either form as the one that is written. */
+export function fieldListOf(fields: Command['fields']): FieldList {
+  if (fields === undefined) return NO_FIELDS;
+  return fields instanceof Map ? [...fields].flat() : (fields as FieldList);
+}
 
 /** A command that was received: everything is there but the remark, which need not be. */
 export type ReceivedCommand = Required<Omit<Command, 'fields' | 'body'>> & {
@@ -40,6 +51,11 @@ export const LANGUAGES: readonly string[] = [
 ];
 export const LANGUAGE_JAVA = 0;
 export const LANGUAGE_OTHER = 7;
+
+/** The name of a language's number. */
+export function languageName(language: number): string {
+  return LANGUAGES[language] ?? (LANGUAGES[LANGUAGE_OTHER] as string);
+}
 
 /** `ok`, or the first rule that the bytes break. */
 export type CommandVerdict =

@@ -47,7 +47,7 @@ export class CommandFieldReader {
   }
 
   optionalInteger(name: string, min: number, max: number): number | undefined {
-    const value = this.fields.integer(prepared(name));
+    const value = this.fields.long(prepared(name));
     if (value === undefined || (value >= min && value <= max)) return value;
     const text = `the field ${name} must be an integer from ${min} to ${max}`;
     throw new SluiceError('INVALID_ARGUMENT', `${this.request}: ${text}`);

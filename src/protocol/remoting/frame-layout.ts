@@ -56,3 +56,9 @@ export function frameBytes(bytes: Uint8Array, start: number): number {
   if (length > REMOTING_FRAME_BYTES_MAX) return FRAME_TOO_LARGE;
   return length > FRAME_HEADER ? length : NOT_A_FRAME;
 }
+
+/** The rule as a stream is cut by it. What `frameBytes` says instead of a length are the numbers of transport/frame-cutter.ts. */
+export const REMOTING_FRAMES: {
+  readonly headBytes: number;
+  readonly frameBytes: (bytes: Uint8Array, start: number) => number;
+} = { headBytes: FRAME_HEAD_BYTES, frameBytes };

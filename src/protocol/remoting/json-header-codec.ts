@@ -10,6 +10,7 @@ import {
   type Command,
   type CommandVerdict,
   type CommandView,
+  type FieldList,
   LANGUAGE_JAVA,
   LANGUAGE_OTHER,
   LANGUAGES,
@@ -116,15 +117,22 @@ function readFields(into: CommandView): CommandVerdict {
   return scanner.hasFailed ? 'header-syntax' : 'ok';
 }
 
+/** What JSON writes as it is: most of what is ever written. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+function quoted(text = ''): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+}
+
 /** The header of a command as JSON text: what fastjson writes for it, byte for byte. */
-export function jsonHeaderText(command: Command): string {
-  const { code, opaque, flag, remark, fields } = command;
+export function jsonHeaderText(command: Command, fields: FieldList): string {
+  const { code, opaque, flag, remark } = command;
   const language = LANGUAGES[command.language ?? LANGUAGE_JAVA] ?? 'OTHER';
   let text = `{"code":${code},`;
-  if (fields !== undefined && fields.size > 0) {
+  if (fields.length > 0) {
     let separator = '"extFields":{';
-    for (const [key, value] of fields) {
-      text += `${separator}${JSON.stringify(key)}:${JSON.stringify(value)}`;
+    for (let index = 0; index < fields.length; index += 2) {
+      text += `${separator}${quoted(fields[index])}:${quoted(fields[index + 1])}`;
       separator = ',';
     }
     text += '},';

@@ -1,7 +1,8 @@
 /**
  * Walks over JSON in bytes without building anything: enters objects, gives the range of each key and value, and passes
  * over nested values up to a depth. Strict JSON but for what nobody looks at: the escapes of a string are checked, its
- * UTF-8 is not. Never throws, never recurses. Browser-safe.
+ * UTF-8 is not; and for control characters in strings, which fastjson takes and old clients in C++ write. Never throws,
+ * never recurses. Browser-safe.
  */
 
 export const KIND_STRING = 1;
@@ -143,7 +144,6 @@ export class JsonScanner {
         this.at = at + 1;
         return true;
       }
-      if (byte < 0x20) return false;
       if (byte !== BACKSLASH) continue;
       this.isStringEscaped = true;
       at += 1;

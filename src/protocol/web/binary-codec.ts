@@ -15,6 +15,7 @@ import {
   STORED_HEADER_BYTES,
   STORED_MAGIC,
 } from '../batch/batch-layout.ts';
+import type { Deferral } from './checked-requests.ts';
 import * as layout from './frames-layout.ts';
 
 /** `ok`, or the first rule that the bytes break. */
@@ -35,22 +36,56 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+const RECEIPT_FLAGS_ALL = layout.RECEIPT_FLAG_DUPLICATE | layout.RECEIPT_FLAG_DEFERRED;
+
 /** Header of SEND_BATCH. */
-export type SendBatchHeader = { queueId: number; correlationId: number; topicId: number };
+export type SendBatchHeader = {
+  queueId: number;
+  correlationId: number;
+  topicId: number;
+  /** Milliseconds after which it is seen, or -1. */
+  delayMs: number;
+  /** Milliseconds since 1970 at which it is seen, or -1. */
+  deliverAt: number;
+  /** Where in the frame the batch begins. */
+  batchAt: number;
+};
 
 export function newSendBatchHeader(): SendBatchHeader {
-  return { queueId: 0, correlationId: 0, topicId: 0 };
+  return {
+    ...{ queueId: 0, correlationId: 0, topicId: 0, delayMs: -1, deliverAt: -1 },
+    batchAt: layout.SEND_BATCH,
+  };
 }
 
-/** Writes the header before the batch, which already stands at `SEND_BATCH` of the view. */
+/** Where the batch of a frame begins: behind its header, or behind the time at which it is to be seen. */
+export function sendBatchAt(deferral: Deferral | undefined): number {
+  return deferral === undefined ? layout.SEND_BATCH : layout.SEND_DEFERRED_BATCH;
+}
+
+/** When the batch of a frame that this side has written is to be seen. */
+export function sendDeferral(view: DataView): Deferral | undefined {
+  const flags = view.getUint8(layout.SEND_FLAGS);
+  if (flags === 0) return undefined;
+  const value = getU64(view, layout.SEND_DEFERRAL);
+  return flags === layout.SEND_FLAG_DELAY ? { delayMs: value } : { deliverAt: value };
+}
+
+/** Writes the header before the batch, which already stands at `sendBatchAt` of the view. */
 export function encodeSendBatchHeader(
   view: DataView,
   queueId: number,
   correlationId: number,
   topicId: number,
+  deferral?: Deferral,
 ): void {
   view.setUint8(layout.FRAME_KIND, layout.FRAME_SEND_BATCH);
   view.setUint8(layout.SEND_FLAGS, 0);
+  if (deferral !== undefined) {
+    const isDelay = 'delayMs' in deferral;
+    view.setUint8(layout.SEND_FLAGS, isDelay ? layout.SEND_FLAG_DELAY : layout.SEND_FLAG_TIME);
+    setU64(view, layout.SEND_DEFERRAL, isDelay ? deferral.delayMs : deferral.deliverAt);
+  }
   view.setUint16(layout.SEND_QUEUE_ID, queueId, true);
   view.setUint32(layout.SEND_CORRELATION_ID, correlationId, true);
   view.setUint32(layout.SEND_TOPIC_ID, topicId, true);
@@ -70,13 +105,17 @@ export function decodeSendBatchHeader(view: DataView, into: SendBatchHeader): Fr
   into.correlationId = view.getUint32(layout.SEND_CORRELATION_ID, true);
   into.queueId = view.getUint16(layout.SEND_QUEUE_ID, true);
   into.topicId = view.getUint32(layout.SEND_TOPIC_ID, true);
-  if (view.getUint8(layout.SEND_FLAGS) !== 0 || view.getUint32(layout.SEND_RESERVED, true) !== 0)
+  const flags = view.getUint8(layout.SEND_FLAGS);
+  if (flags > layout.SEND_FLAG_TIME || view.getUint32(layout.SEND_RESERVED, true) !== 0)
     return 'reserved-not-zero';
-  const batchBytes = length - layout.SEND_BATCH;
+  into.batchAt = flags === 0 ? layout.SEND_BATCH : layout.SEND_DEFERRED_BATCH;
+  const batchBytes = length - into.batchAt;
   if (batchBytes < BATCH_HEADER_BYTES) return 'too-short';
-  return view.getUint32(layout.SEND_BATCH + BATCH_BYTES, true) === batchBytes
-    ? 'ok'
-    : 'wrong-length';
+  into.delayMs = flags === layout.SEND_FLAG_DELAY ? getU64(view, layout.SEND_DEFERRAL) : -1;
+  into.deliverAt = flags === layout.SEND_FLAG_TIME ? getU64(view, layout.SEND_DEFERRAL) : -1;
+  // -1 is a number above 2^53 as well.
+  if (flags !== 0 && into.delayMs < 0 && into.deliverAt < 0) return 'wrong-number';
+  return view.getUint32(into.batchAt + BATCH_BYTES, true) === batchBytes ? 'ok' : 'wrong-length';
 }
 
 /** One entry of RECEIPTS. */
@@ -86,6 +125,8 @@ export type ReceiptEntry = {
   /** DURABILITY_MEMORY, DURABILITY_DISK or DURABILITY_REPLICATED. */
   durability: number;
   duplicate: boolean;
+  /** It cannot be seen yet: `baseQueueOffset` is the time at which it can, -1 when it does not wait any more. */
+  deferred: boolean;
   /** Of the first record; -1 for a duplicate too old to know. */
   baseQueueOffset: number;
   position: number;
@@ -99,6 +140,7 @@ export function newReceiptEntry(): ReceiptEntry {
     queueId: 0,
     durability: 0,
     duplicate: false,
+    deferred: false,
     baseQueueOffset: 0,
     position: 0,
     recordCount: 0,
@@ -125,7 +167,10 @@ export function encodeReceipt(view: DataView, index: number, entry: Readonly<Rec
   view.setUint32(at + layout.RECEIPT_CORRELATION_ID, entry.correlationId, true);
   view.setUint16(at + layout.RECEIPT_QUEUE_ID, entry.queueId, true);
   view.setUint8(at + layout.RECEIPT_DURABILITY, entry.durability);
-  view.setUint8(at + layout.RECEIPT_FLAGS, entry.duplicate ? layout.RECEIPT_FLAG_DUPLICATE : 0);
+  const flags =
+    (entry.duplicate ? layout.RECEIPT_FLAG_DUPLICATE : 0) |
+    (entry.deferred ? layout.RECEIPT_FLAG_DEFERRED : 0);
+  view.setUint8(at + layout.RECEIPT_FLAGS, flags);
   if (entry.baseQueueOffset < 0) {
     view.setUint32(at + layout.RECEIPT_BASE_OFFSET, 0xffff_ffff, true);
     view.setUint32(at + layout.RECEIPT_BASE_OFFSET + 4, 0xffff_ffff, true);
@@ -153,8 +198,7 @@ export function checkReceipts(view: DataView): FrameVerdict {
     const durability = view.getUint8(at + layout.RECEIPT_DURABILITY);
     if (durability < layout.DURABILITY_MEMORY || durability > layout.DURABILITY_REPLICATED)
       return 'wrong-number';
-    if (view.getUint8(at + layout.RECEIPT_FLAGS) > layout.RECEIPT_FLAG_DUPLICATE)
-      return 'reserved-not-zero';
+    if (view.getUint8(at + layout.RECEIPT_FLAGS) > RECEIPT_FLAGS_ALL) return 'reserved-not-zero';
     if (view.getUint16(at + layout.RECEIPT_RESERVED, true) !== 0) return 'reserved-not-zero';
     if (getU64(view, at + layout.RECEIPT_POSITION) < 0) return 'wrong-number';
     if (
@@ -181,7 +225,9 @@ export function decodeReceipt(view: DataView, index: number, into: ReceiptEntry)
   into.correlationId = view.getUint32(at + layout.RECEIPT_CORRELATION_ID, true);
   into.queueId = view.getUint16(at + layout.RECEIPT_QUEUE_ID, true);
   into.durability = view.getUint8(at + layout.RECEIPT_DURABILITY);
-  into.duplicate = view.getUint8(at + layout.RECEIPT_FLAGS) === layout.RECEIPT_FLAG_DUPLICATE;
+  const flags = view.getUint8(at + layout.RECEIPT_FLAGS);
+  into.duplicate = (flags & layout.RECEIPT_FLAG_DUPLICATE) !== 0;
+  into.deferred = (flags & layout.RECEIPT_FLAG_DEFERRED) !== 0;
   into.baseQueueOffset = getU64(view, at + layout.RECEIPT_BASE_OFFSET);
   into.position = getU64(view, at + layout.RECEIPT_POSITION);
   into.recordCount = view.getUint32(at + layout.RECEIPT_RECORD_COUNT, true);
@@ -204,6 +250,8 @@ export type DeliverHeader = {
   /** Milliseconds until the lease ends. */
   leaseMs: number;
   topicId: number;
+  /** Are only the records delivered that the selection behind the stored batch names? */
+  hasSelection: boolean;
 };
 
 export function newDeliverHeader(): DeliverHeader {
@@ -218,13 +266,24 @@ export function newDeliverHeader(): DeliverHeader {
     leaseId: 0,
     leaseMs: 0,
     topicId: 0,
+    hasSelection: false,
   };
+}
+
+/** Bytes of a selection among `count` records. */
+export function selectionBytes(count: number): number {
+  return (count + 7) >>> 3;
+}
+
+/** Is record number `index` of those that a selection is about among them? */
+export function isSelected(bytes: Uint8Array, selectionAt: number, index: number): boolean {
+  return (((bytes[selectionAt + (index >>> 3)] as number) >>> (index & 7)) & 1) === 1;
 }
 
 /** Writes the header; the stored batch stands, or will stand, at `DELIVER_STORED_BATCH` of the frame. */
 export function encodeDeliverHeader(view: DataView, header: Readonly<DeliverHeader>): void {
   view.setUint8(layout.FRAME_KIND, layout.FRAME_DELIVER);
-  view.setUint8(layout.DELIVER_FLAGS, 0);
+  view.setUint8(layout.DELIVER_FLAGS, header.hasSelection ? layout.DELIVER_FLAG_SELECTION : 0);
   view.setUint16(layout.DELIVER_QUEUE_ID, header.queueId, true);
   view.setUint32(layout.DELIVER_SUBSCRIPTION, header.subscription, true);
   setU64(view, layout.DELIVER_BASE_OFFSET, header.baseQueueOffset);
@@ -250,7 +309,7 @@ export function deliverSubscription(frame: Uint8Array): number {
 }
 
 /**
- * Reads the header and checks that the rest is one stored batch that has the records named. The producer's batch
+ * Reads the header and checks that the rest is one stored batch that has the records named, and the selection. The producer's batch
  * inside (checksum, records) is `checkBatch`'s to judge.
  *
  * @param view - exactly the frame
@@ -260,11 +319,10 @@ export function decodeDeliverHeader(view: DataView, into: DeliverHeader): FrameV
   if (length < layout.DELIVER_HEADER_BYTES + STORED_HEADER_BYTES + BATCH_HEADER_BYTES)
     return 'too-short';
   if (view.getUint8(layout.FRAME_KIND) !== layout.FRAME_DELIVER) return 'wrong-kind';
-  if (
-    view.getUint8(layout.DELIVER_FLAGS) !== 0 ||
-    view.getUint16(layout.DELIVER_RESERVED, true) !== 0
-  )
+  const flags = view.getUint8(layout.DELIVER_FLAGS);
+  if (flags > layout.DELIVER_FLAG_SELECTION || view.getUint16(layout.DELIVER_RESERVED, true) !== 0)
     return 'reserved-not-zero';
+  into.hasSelection = flags === layout.DELIVER_FLAG_SELECTION;
   into.queueId = view.getUint16(layout.DELIVER_QUEUE_ID, true);
   into.subscription = view.getUint32(layout.DELIVER_SUBSCRIPTION, true);
   into.baseQueueOffset = getU64(view, layout.DELIVER_BASE_OFFSET);
@@ -276,14 +334,17 @@ export function decodeDeliverHeader(view: DataView, into: DeliverHeader): FrameV
   into.leaseMs = view.getUint32(layout.DELIVER_LEASE_MS, true);
   into.topicId = view.getUint32(layout.DELIVER_TOPIC_ID, true);
   if (into.baseQueueOffset < 0 || into.leaseId < 0) return 'wrong-number';
-  return deliverCheckBatch(view, into.firstIndex, into.count);
+  return deliverCheckBatch(view, into);
 }
 
-function deliverCheckBatch(view: DataView, firstIndex: number, count: number): FrameVerdict {
+function deliverCheckBatch(
+  view: DataView,
+  { firstIndex, count, hasSelection }: DeliverHeader,
+): FrameVerdict {
   const stored = layout.DELIVER_STORED_BATCH;
   const batch = stored + STORED_HEADER_BYTES;
   if (view.getUint32(stored + STORED_MAGIC, true) !== BATCH_MAGIC) return 'wrong-kind';
-  const storedBytes = view.byteLength - stored;
+  const storedBytes = view.byteLength - stored - (hasSelection ? selectionBytes(count) : 0);
   if (view.getUint32(stored + STORED_BYTES, true) !== storedBytes) return 'wrong-length';
   if (view.getUint32(batch + BATCH_BYTES, true) !== storedBytes - STORED_HEADER_BYTES)
     return 'wrong-length';

@@ -3,10 +3,16 @@
  * `seek`, HTTP polls and `/api`. Browser-safe.
  */
 import { SluiceError } from '../../base/errors.ts';
-import { FILTER_TAGS_MAX, TAG_BYTES_MAX, TOPIC_QUEUES_MAX } from '../../base/limits.ts';
+import {
+  FILTER_TAGS_MAX,
+  SQL_FILTER_LENGTH_MAX,
+  TAG_BYTES_MAX,
+  TOPIC_QUEUES_MAX,
+} from '../../base/limits.ts';
 import { textBytes } from '../batch/text-bytes.ts';
 import type { StartPoint } from '../shard-control.ts';
-import { isFields, shown } from './field-reader.ts';
+import type { SqlFilter, SubscriptionFilter } from '../subscription-filter.ts';
+import { FieldReader, isFields, shown } from './field-reader.ts';
 
 /** A date, or a date and time with its zone: a time without one would mean something else on each machine. */
 const ISO_TIME = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2}))?$/;
@@ -46,6 +52,34 @@ export function parseFilter(text: string | undefined): readonly string[] | null 
     }
   }
   return [...new Set(tags)].sort();
+}
+
+/**
+ * The field `filter`: tags as text, or `{"sql": …}`. What the SQL says is for who compiles it.
+ *
+ * @throws INVALID_ARGUMENT
+ */
+export function parseFilterField(value: unknown): SubscriptionFilter {
+  if (value === undefined || typeof value === 'string') return parseFilter(value);
+  if (isFields(value)) {
+    const reader = new FieldReader(value, 'filter').allow(['sql']);
+    return parseSqlFilter(reader.text('sql'));
+  }
+  throw new SluiceError(
+    'INVALID_ARGUMENT',
+    `the field "filter" is ${shown(value)}, but must be tags such as "created || paid", or {"sql": "price > 10.0"}`,
+  );
+}
+
+/** @throws INVALID_ARGUMENT */
+export function parseSqlFilter(text: string): SqlFilter {
+  const sql = text.trim();
+  if (sql.length > 0 && sql.length <= SQL_FILTER_LENGTH_MAX) return { sql };
+  throw new SluiceError(
+    'INVALID_ARGUMENT',
+    `the SQL filter has ${sql.length} characters, but must have 1 to ${SQL_FILTER_LENGTH_MAX}`,
+    { hint: 'For all messages give no filter.' },
+  );
 }
 
 /** @throws INVALID_ARGUMENT */

@@ -17,13 +17,18 @@ export const CONTROL_BODY = 1;
 /** Maps and arrays inside one another, the outermost counted. */
 export const CONTROL_DEPTH_MAX = 16;
 
-export const SEND_FLAGS = 1; // u8, 0
+export const SEND_FLAGS = 1; // u8, SEND_FLAG_DELAY or SEND_FLAG_TIME or 0
 export const SEND_QUEUE_ID = 2; // u16
 export const SEND_CORRELATION_ID = 4; // u32
 export const SEND_TOPIC_ID = 8; // u32
 export const SEND_RESERVED = 12; // u32, 0
 export const SEND_BATCH = 16; // the producer's batch fills the rest
 export const SEND_HEADER_BYTES = 16;
+/** The batch is seen after u64 milliseconds, or at a time in milliseconds since 1970: they stand between header and batch. */
+export const SEND_FLAG_DELAY = 1;
+export const SEND_FLAG_TIME = 2;
+export const SEND_DEFERRAL = 16; // u64
+export const SEND_DEFERRED_BATCH = 24;
 
 export const RECEIPTS_FLAGS = 1; // u8, 0
 export const RECEIPTS_COUNT = 2; // u16
@@ -35,15 +40,17 @@ export const RECEIPT_CORRELATION_ID = 0; // u32
 export const RECEIPT_QUEUE_ID = 4; // u16
 export const RECEIPT_DURABILITY = 6; // u8
 export const RECEIPT_FLAGS = 7; // u8
-export const RECEIPT_BASE_OFFSET = 8; // u64, all ones: a duplicate too old to know
+/** u64, all ones: a duplicate too old to know. With RECEIPT_FLAG_DEFERRED when it is to be seen; all ones: it waits no more. */
+export const RECEIPT_BASE_OFFSET = 8;
 export const RECEIPT_POSITION = 16; // u64
 export const RECEIPT_RECORD_COUNT = 24; // u32
 export const RECEIPT_SHARD = 28; // u16
 export const RECEIPT_RESERVED = 30; // u16, 0
 export const RECEIPT_BYTES = 32;
 export const RECEIPT_FLAG_DUPLICATE = 1;
+export const RECEIPT_FLAG_DEFERRED = 2;
 
-export const DELIVER_FLAGS = 1; // u8, 0
+export const DELIVER_FLAGS = 1; // u8
 export const DELIVER_QUEUE_ID = 2; // u16
 export const DELIVER_SUBSCRIPTION = 4; // u32
 export const DELIVER_BASE_OFFSET = 8; // u64, of the batch
@@ -55,8 +62,10 @@ export const DELIVER_RESERVED = 30; // u16, 0
 export const DELIVER_LEASE_ID = 32; // u64
 export const DELIVER_LEASE_MS = 40; // u32, remaining
 export const DELIVER_TOPIC_ID = 44; // u32
-export const DELIVER_STORED_BATCH = 48; // the stored batch fills the rest
+export const DELIVER_STORED_BATCH = 48; // the stored batch, and the selection where there is one
 export const DELIVER_HEADER_BYTES = 48;
+/** Behind the stored batch stands a bit for each of `count` records, lowest first: 1 is delivered. */
+export const DELIVER_FLAG_SELECTION = 1;
 
 export const SETTLE_ACTION = 1; // u8
 export const SETTLE_RANGE_COUNT = 2; // u16

@@ -8,6 +8,7 @@
 import { ERROR_CODES } from '../../base/error-codes.ts';
 import { type ErrorBody, SluiceError } from '../../base/errors.ts';
 import {
+  DELAYED_LIST_MAX,
   FETCH_MESSAGES_MAX,
   LABEL_LENGTH_MAX,
   NACK_DELAY_MS_MAX,
@@ -15,14 +16,20 @@ import {
   TOKENS_MAX,
   WAIT_MS_MAX,
 } from '../../base/limits.ts';
-import type { RecordInput } from '../batch/batch-builder.ts';
 import { BODY_BYTES, BODY_TEXT, type BodyKind } from '../batch/batch-layout.ts';
 import { SETTLE_ACK, SETTLE_DELAY_DEFAULT, SETTLE_NACK } from '../envelope-layout.ts';
-import type { PollCommand, SendCommand, SettleCommand } from './checked-requests.ts';
-import { parseFilter, parseStartPoint } from './consume-fields.ts';
+import type { SubscriptionFilter } from '../subscription-filter.ts';
+import type {
+  DelayedTarget,
+  PollCommand,
+  SendCommand,
+  SendRecord,
+  SettleCommand,
+} from './checked-requests.ts';
+import { parseFilter, parseSqlFilter, parseStartPoint } from './consume-fields.ts';
 import { FieldReader, type Fields, isFields, shown } from './field-reader.ts';
-import { readProducer } from './json-codec.ts';
-import { readMessage } from './message-codec.ts';
+import { DELAYED_LIST_DEFAULT, readDelayedTarget, readProducer } from './json-codec.ts';
+import { readDeferral, readMessage } from './message-codec.ts';
 import { DEEPER_THAN_MAX, parseJson } from './parse-json.ts';
 
 /** Headers with names in lower case. */
@@ -106,16 +113,21 @@ export function decodePost(topic: string, headers: Headers, body: Uint8Array): S
 }
 
 function producerFields(headers: Headers): Fields {
+  const fields = numberFields(headers, ['X-Producer-Epoch', 'X-Sequence']);
+  return { ...fields, 'X-Producer-Id': headers.get('x-producer-id') };
+}
+
+/** Headers that hold numbers; what does not is left for the check of the field to refuse. */
+function numberFields(headers: Headers, names: readonly string[]): Fields {
   const fields = Object.create(null) as Record<string, unknown>;
-  fields['X-Producer-Id'] = headers.get('x-producer-id');
-  for (const name of ['X-Producer-Epoch', 'X-Sequence']) {
+  for (const name of names) {
     const text = headers.get(name.toLowerCase());
     fields[name] = text !== undefined && DIGITS.test(text) ? Number(text) : text;
   }
   return fields;
 }
 
-function decodePostRecords(headers: Headers, body: Uint8Array): readonly RecordInput[] {
+function decodePostRecords(headers: Headers, body: Uint8Array): readonly SendRecord[] {
   const [type = '', ...parameters] = (headers.get('content-type') ?? '').toLowerCase().split(';');
   switch (type.trim()) {
     case 'application/json': {
@@ -126,7 +138,7 @@ function decodePostRecords(headers: Headers, body: Uint8Array): readonly RecordI
     }
     case 'application/x-ndjson': {
       const lines = bodyText(body).split('\n');
-      const records: RecordInput[] = [];
+      const records: SendRecord[] = [];
       for (const [index, line] of lines.entries()) {
         if (line.trim() === '') continue;
         checkCount(records.length + 1);
@@ -155,13 +167,17 @@ function rawRecord(
   parameters: readonly string[],
   headers: Headers,
   body: Uint8Array,
-): RecordInput {
+): SendRecord {
   return {
     body,
     bodyKind: type.startsWith('text/') ? textKind(parameters, body) : BODY_BYTES,
     key: headers.get('x-message-key'),
     tag: headers.get('x-message-tag'),
     properties: undefined,
+    deferral: readDeferral(
+      new FieldReader(numberFields(headers, ['X-Delay-Ms', 'X-Deliver-At']), 'the headers'),
+      ...(['X-Delay-Ms', 'X-Deliver-At'] as const),
+    ),
   };
 }
 
@@ -202,15 +218,26 @@ export function queryReader(query: URLSearchParams, allowed: readonly string[]):
 
 /** `GET /v1/topics/{topic}/messages`. @throws INVALID_ARGUMENT */
 export function decodePoll(topic: string, query: URLSearchParams): PollCommand {
-  const reader = queryReader(query, ['group', 'max', 'waitMs', 'filter', 'from']);
+  const reader = queryReader(query, ['group', 'max', 'waitMs', 'filter', 'filterSql', 'from']);
   return {
     topic,
     group: reader.text('group'),
-    filter: parseFilter(reader.optionalText('filter')),
+    filter: readPollFilter(reader),
     from: parseStartPoint(reader.raw('from') ?? 'latest', 'from'),
     max: reader.optionalInteger('max', 1, FETCH_MESSAGES_MAX) ?? POLL_MESSAGES_DEFAULT,
     waitMs: reader.optionalInteger('waitMs', 0, WAIT_MS_MAX) ?? POLL_WAIT_MS_DEFAULT,
   };
+}
+
+function readPollFilter(reader: FieldReader): SubscriptionFilter {
+  const tags = reader.optionalText('filter');
+  const sql = reader.optionalText('filterSql');
+  if (tags !== undefined && sql !== undefined) {
+    throw new SluiceError('INVALID_ARGUMENT', 'the query has both "filter" and "filterSql"', {
+      hint: "Ask for the tag in SQL: TAGS = 'paid' AND price > 10.0",
+    });
+  }
+  return sql === undefined ? parseFilter(tags) : parseSqlFilter(sql);
 }
 
 /** `POST /v1/groups/{group}/acks`. @throws INVALID_ARGUMENT, BAD_FRAME */
@@ -234,4 +261,21 @@ export function decodeAcks(body: Uint8Array): SettleCommand {
     argument: nack ? (delayMs ?? SETTLE_DELAY_DEFAULT) : 0,
     reason: reason ?? '',
   };
+}
+
+/** `GET /v1/topics/{topic}/delayed`. @throws INVALID_ARGUMENT */
+export function decodeDelayedList(query: URLSearchParams): {
+  key: string | undefined;
+  max: number;
+} {
+  const reader = queryReader(query, ['key', 'max']);
+  return {
+    key: reader.optionalText('key'),
+    max: reader.optionalInteger('max', 1, DELAYED_LIST_MAX) ?? DELAYED_LIST_DEFAULT,
+  };
+}
+
+/** `DELETE /v1/topics/{topic}/delayed`. @throws INVALID_ARGUMENT */
+export function decodeDelayedTarget(query: URLSearchParams): DelayedTarget {
+  return readDelayedTarget(queryReader(query, ['key', 'messageId']));
 }

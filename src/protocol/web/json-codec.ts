@@ -7,23 +7,32 @@
 import { type ErrorBody, SluiceError, toSluiceError } from '../../base/errors.ts';
 import {
   CREDIT_MAX,
+  DELAYED_LIST_MAX,
   FETCH_MESSAGES_MAX,
   LABEL_LENGTH_MAX,
   LEASE_MS_MAX,
   LEASE_MS_MIN,
   NACK_DELAY_MS_MAX,
+  PRODUCER_GROUP_PROPERTY,
   SEND_MESSAGES_MAX,
   TOKENS_MAX,
   WAIT_MS_MAX,
 } from '../../base/limits.ts';
+import { checkGroupName } from '../../base/names.ts';
 import {
   SETTLE_ACK,
   SETTLE_DELAY_DEFAULT,
   SETTLE_EXTEND,
   SETTLE_NACK,
 } from '../envelope-layout.ts';
-import type { CheckedRequest, GivenId, SendCommand } from './checked-requests.ts';
-import { parseFilter, parseSeekTarget, parseStartPoint } from './consume-fields.ts';
+import type {
+  CheckedRequest,
+  DelayedTarget,
+  GivenId,
+  SendCommand,
+  SendRecord,
+} from './checked-requests.ts';
+import { parseFilterField, parseSeekTarget, parseStartPoint } from './consume-fields.ts';
 import { closestWord } from './did-you-mean.ts';
 import { FieldReader, type Fields, isFields, shown } from './field-reader.ts';
 import { readMessage, readMessageFields } from './message-codec.ts';
@@ -33,6 +42,7 @@ import { DEEPER_THAN_MAX, parseJson } from './parse-json.ts';
 const U32_MAX = 0xffff_ffff;
 const CREDIT_DEFAULT = 100;
 const FETCH_MESSAGES_DEFAULT = 32;
+export const DELAYED_LIST_DEFAULT = 100;
 const OPS = Object.keys(REQUEST_FIELDS) as RequestOp[];
 
 /** A frame that was understood, or why it was not. */
@@ -122,10 +132,11 @@ const REQUEST_READERS: Readonly<Record<RequestOp, RequestReader>> = {
     subscribe: {
       topic: reader.text('topic'),
       group: reader.text('group'),
-      filter: parseFilter(reader.optionalText('filter')),
+      filter: parseFilterField(reader.raw('filter')),
       from: parseStartPoint(reader.raw('from') ?? 'latest', 'from'),
       credit: reader.optionalInteger('credit', 0, CREDIT_MAX) ?? CREDIT_DEFAULT,
       leaseMs: reader.optionalInteger('leaseMs', LEASE_MS_MIN, LEASE_MS_MAX),
+      ordered: reader.optionalBoolean('ordered') ?? false,
       member: reader.optionalText('member', LABEL_LENGTH_MAX) ?? '',
     },
   }),
@@ -136,7 +147,7 @@ const REQUEST_READERS: Readonly<Record<RequestOp, RequestReader>> = {
   credit: (reader) => ({
     op: 'credit',
     subscription: reader.integer('subscription', 0, U32_MAX),
-    more: reader.integer('more', 1, CREDIT_MAX),
+    ...readCredit(reader),
   }),
   ack: (reader) => ({
     op: 'ack',
@@ -181,8 +192,56 @@ const REQUEST_READERS: Readonly<Record<RequestOp, RequestReader>> = {
       ),
     },
   }),
+  delayed: (reader) => ({
+    op: 'delayed',
+    topic: reader.text('topic'),
+    key: reader.optionalText('key'),
+    max: reader.optionalInteger('max', 1, DELAYED_LIST_MAX) ?? DELAYED_LIST_DEFAULT,
+  }),
+  cancelDelayed: (reader) => ({
+    op: 'cancelDelayed',
+    topic: reader.text('topic'),
+    target: readDelayedTarget(reader),
+  }),
+  checkTransactions: (reader) => ({ op: 'checkTransactions', group: reader.text('group') }),
+  endTransaction: (reader) => ({
+    op: 'endTransaction',
+    messageId: reader.text('messageId'),
+    isCommit: readDecision(reader),
+    group: reader.optionalText('group'),
+  }),
   ping: () => ({ op: 'ping' }),
 };
+
+/** @returns is it a commit? @throws INVALID_ARGUMENT */
+export function readDecision(reader: FieldReader): boolean {
+  const decision = reader.text('decision');
+  if (decision === 'commit' || decision === 'rollback') return decision === 'commit';
+  return reader.wrong('decision', decision, '"commit" or "rollback"');
+}
+
+/** A half message is one message, names its group, and has no time of its own. @throws INVALID_ARGUMENT */
+function asHalf(reader: FieldReader, records: readonly SendRecord[], group: string): SendRecord {
+  checkGroupName(group);
+  const [record] = records;
+  if (record === undefined || records.length > 1 || record.deferral !== undefined)
+    return reader.wrong(
+      'transactionGroup',
+      group,
+      'absent where there are several messages, delayMs or deliverAt',
+    );
+  return { ...record, properties: { ...record.properties, [PRODUCER_GROUP_PROPERTY]: group } };
+}
+
+/** Exactly one of the two. @throws INVALID_ARGUMENT */
+export function readDelayedTarget(reader: FieldReader): DelayedTarget {
+  const key = reader.optionalText('key');
+  const messageId = reader.optionalText('messageId');
+  if (messageId === undefined)
+    return { key: key ?? reader.missing('key', 'the key of the messages, or "messageId"') };
+  if (key !== undefined) return reader.wrong('key', key, 'absent where there is "messageId"');
+  return { messageId };
+}
 
 function readTokens(reader: FieldReader): readonly string[] {
   return reader.texts('tokens', TOKENS_MAX);
@@ -203,9 +262,11 @@ function readSend(reader: FieldReader, fields: Fields): SendCommand {
         .array('messages', SEND_MESSAGES_MAX)
         .map((message, index) => readMessage(message, `messages[${index}]`))
     : [readMessageFields(reader, fields)];
+  const transactionGroup = reader.optionalText('transactionGroup');
   return {
     topic: reader.text('topic'),
-    records,
+    records: transactionGroup === undefined ? records : [asHalf(reader, records, transactionGroup)],
+    transactionGroup,
     queueId: reader.optionalInteger('queueId', 0, 0xffff),
     ...readProducer(reader, records.length, 'producerId', 'producerEpoch', 'sequence'),
   };
@@ -247,4 +308,11 @@ export function encodeJsonAnswerText(op: string, id: GivenId, fieldsJson: string
 
 export function encodeJsonError(id: GivenId, body: ErrorBody): string {
   return encodeJsonAnswer('error', id, body);
+}
+
+function readCredit(reader: FieldReader): { readonly more: number; readonly less: number } {
+  if (!reader.has('less')) return { more: reader.integer('more', 1, CREDIT_MAX), less: 0 };
+  if (reader.has('more'))
+    reader.wrong('less', reader.raw('less'), 'left out where there is "more"');
+  return { more: 0, less: reader.integer('less', 1, CREDIT_MAX) };
 }

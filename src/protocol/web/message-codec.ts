@@ -6,10 +6,13 @@
  * @source docs/PROTOCOL.md, section 1, Bodies and Messages
  */
 import { SluiceError } from '../../base/errors.ts';
+import { DELAY_MS_MAX, EPOCH_MS_MIN } from '../../base/limits.ts';
 import type { RecordInput } from '../batch/batch-builder.ts';
 import { BODY_BYTES, BODY_JSON, BODY_TEXT } from '../batch/batch-layout.ts';
 import type { BatchReader } from '../batch/batch-reader.ts';
+import { checkPropertyName, ORIGIN_PROPERTY } from '../batch/reserved-property.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
+import type { Deferral, SendRecord } from './checked-requests.ts';
 import { FieldReader, type Fields, isFields, shown } from './field-reader.ts';
 import { MESSAGE_FIELDS } from './messages.ts';
 import { parseJson } from './parse-json.ts';
@@ -17,7 +20,7 @@ import { parseJson } from './parse-json.ts';
 const BYTES_FIELD = '$bytes';
 
 /** One message object of a send. @throws INVALID_ARGUMENT */
-export function readMessage(value: unknown, where: string): RecordInput {
+export function readMessage(value: unknown, where: string): SendRecord {
   if (!isFields(value)) {
     throw new SluiceError(
       'INVALID_ARGUMENT',
@@ -28,14 +31,31 @@ export function readMessage(value: unknown, where: string): RecordInput {
 }
 
 /** The message among the fields of a request that has others too. @throws INVALID_ARGUMENT */
-export function readMessageFields(reader: FieldReader, fields: Fields): RecordInput {
+export function readMessageFields(reader: FieldReader, fields: Fields): SendRecord {
   if (!reader.has('body')) reader.missing('body', 'any JSON value, or {"$bytes":"<base64>"}');
   return {
     ...readBody(fields['body'], reader),
     key: reader.optionalText('key'),
     tag: reader.optionalText('tag'),
     properties: readProperties(reader),
+    deferral: readDeferral(reader, 'delayMs', 'deliverAt'),
   };
+}
+
+/** When a message is to be seen; the names of the fields differ by dialect. @throws INVALID_ARGUMENT */
+export function readDeferral(
+  reader: FieldReader,
+  delayName: string,
+  timeName: string,
+): Deferral | undefined {
+  const delayMs = reader.optionalInteger(delayName, 0, DELAY_MS_MAX);
+  const deliverAt = reader.optionalInteger(timeName, 0, Number.MAX_SAFE_INTEGER);
+  if (deliverAt === undefined) return delayMs === undefined ? undefined : { delayMs };
+  if (delayMs !== undefined)
+    return reader.wrong(timeName, deliverAt, `absent where there is ${JSON.stringify(delayName)}`);
+  if (deliverAt < EPOCH_MS_MIN)
+    return reader.wrong(timeName, deliverAt, 'milliseconds since 1970, not seconds');
+  return { deliverAt };
 }
 
 function readBody(value: unknown, reader: FieldReader): Pick<RecordInput, 'body' | 'bodyKind'> {
@@ -67,6 +87,7 @@ function readProperties(reader: FieldReader): Readonly<Record<string, string>> |
   if (!isFields(value)) return reader.wrong('properties', value, 'an object of strings');
   const names = Object.keys(value);
   for (const name of names) {
+    checkPropertyName(name);
     const text = value[name];
     if (typeof text !== 'string') return reader.wrong(`properties.${name}`, text, 'a string');
   }
@@ -86,7 +107,9 @@ export type RecordPlace = {
 export function messageFieldsJson(place: RecordPlace, record: BatchReader): string {
   const key = record.keyBytes === 0 ? 'null' : JSON.stringify(record.key);
   const tag = record.tagBytes === 0 ? 'null' : JSON.stringify(record.tag);
-  const properties = JSON.stringify(record.properties);
+  const { properties: all } = record;
+  delete all[ORIGIN_PROPERTY];
+  const properties = JSON.stringify(all);
   return `"topic":${JSON.stringify(place.topic)},"queueId":${place.queueId},"queueOffset":${place.queueOffset},"messageId":"${place.messageId}","key":${key},"tag":${tag},"properties":${properties},"body":${bodyJson(record)},"storedAt":${place.storedAt}`;
 }
 

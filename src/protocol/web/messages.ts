@@ -3,6 +3,7 @@
  * in CONTROL frames. Types and one table only; the acceptor checks what comes from outside. Browser-safe.
  */
 import type { ErrorBody } from '../../base/errors.ts';
+import type { SqlFilter } from '../subscription-filter.ts';
 
 /** Any JSON value. */
 export type JsonValue =
@@ -34,6 +35,10 @@ export type SendMessage = {
   readonly key?: string | null;
   readonly tag?: string | null;
   readonly properties?: Readonly<Record<string, string>>;
+  /** Milliseconds after which it can be seen, counted from its arrival. */
+  readonly delayMs?: number;
+  /** Instead: the time, in milliseconds since 1970 by the broker's clock. */
+  readonly deliverAt?: number;
 };
 
 type Request<Op extends string> = { readonly op: Op; readonly id?: RequestId };
@@ -45,6 +50,8 @@ export type SendRequest = Request<'send'> & {
   readonly producerId?: string;
   readonly producerEpoch?: number;
   readonly sequence?: number;
+  /** The message is half of a transaction of this producer group: seen when it is committed. One message only. */
+  readonly transactionGroup?: string;
 } & (SendMessage | { readonly messages: readonly SendMessage[] });
 export type TopicRequest = Request<'topic'> & {
   readonly topic: string;
@@ -53,17 +60,18 @@ export type TopicRequest = Request<'topic'> & {
 export type SubscribeRequest = Request<'subscribe'> & {
   readonly topic: string;
   readonly group: string;
-  readonly filter?: string;
+  readonly filter?: string | SqlFilter;
   readonly from?: StartFrom;
   readonly credit?: number;
   readonly leaseMs?: number;
+  readonly ordered?: boolean;
   readonly member?: string;
 };
 export type UnsubscribeRequest = Request<'unsubscribe'> & { readonly subscription: number };
-export type CreditRequest = Request<'credit'> & {
-  readonly subscription: number;
-  readonly more: number;
-};
+export type CreditRequest = Request<'credit'> & { readonly subscription: number } & (
+    | { readonly more: number }
+    | { readonly less: number }
+  );
 export type AckRequest = Request<'ack'> & { readonly tokens: readonly string[] };
 export type NackRequest = Request<'nack'> & {
   readonly tokens: readonly string[];
@@ -86,6 +94,22 @@ export type SeekRequest = Request<'seek'> & {
   readonly group: string;
   readonly to: SeekTo;
 };
+export type DelayedRequest = Request<'delayed'> & {
+  readonly topic: string;
+  readonly key?: string;
+  readonly max?: number;
+};
+export type CancelDelayedRequest = Request<'cancelDelayed'> & {
+  readonly topic: string;
+  readonly key?: string;
+  readonly messageId?: string;
+};
+export type CheckTransactionsRequest = Request<'checkTransactions'> & { readonly group: string };
+export type EndTransactionRequest = Request<'endTransaction'> & {
+  readonly messageId: string;
+  readonly decision: 'commit' | 'rollback';
+  readonly group?: string;
+};
 export type PingRequest = Request<'ping'>;
 
 /** Everything a client may ask. */
@@ -101,6 +125,10 @@ export type ClientRequest =
   | ExtendRequest
   | FetchRequest
   | SeekRequest
+  | DelayedRequest
+  | CancelDelayedRequest
+  | CheckTransactionsRequest
+  | EndTransactionRequest
   | PingRequest;
 
 export type RequestOp = ClientRequest['op'];
@@ -119,21 +147,30 @@ export const REQUEST_FIELDS: Readonly<Record<RequestOp, readonly string[]>> = {
     'producerId',
     'producerEpoch',
     'sequence',
+    'delayMs',
+    'deliverAt',
+    'transactionGroup',
   ],
   topic: ['topic', 'create'],
-  subscribe: ['topic', 'group', 'filter', 'from', 'credit', 'leaseMs', 'member'],
+  subscribe: ['topic', 'group', 'filter', 'from', 'credit', 'leaseMs', 'ordered', 'member'],
   unsubscribe: ['subscription'],
-  credit: ['subscription', 'more'],
+  credit: ['subscription', 'more', 'less'],
   ack: ['tokens'],
   nack: ['tokens', 'delayMs', 'reason'],
   extend: ['tokens', 'leaseMs'],
   fetch: ['topic', 'queueId', 'offset', 'max', 'waitMs'],
   seek: ['topic', 'group', 'to'],
+  delayed: ['topic', 'key', 'max'],
+  cancelDelayed: ['topic', 'key', 'messageId'],
+  checkTransactions: ['group'],
+  endTransaction: ['messageId', 'decision', 'group'],
   ping: [],
 };
 
 /** The fields of one message of a `send`. */
-export const MESSAGE_FIELDS: readonly string[] = ['body', 'key', 'tag', 'properties'];
+export const MESSAGE_FIELDS: readonly string[] = [
+  ...['body', 'key', 'tag', 'properties', 'delayMs', 'deliverAt'],
+];
 
 type Answer<Op extends string> = { readonly op: Op; readonly id?: RequestId | null };
 
@@ -167,11 +204,63 @@ export type WelcomeAnswer = Answer<'welcome'> & {
 /** One stored message of a `send`. */
 export type WireReceipt = {
   readonly queueId: number;
-  /** -1: a duplicate too old to know. */
+  /** -1: a duplicate too old to know, or a message that cannot be seen yet. */
   readonly queueOffset: number;
   readonly messageId: string;
   readonly durability: Durability;
   readonly duplicate: boolean;
+  /** Only of a delayed message: when it can be seen; null: a duplicate of one that does not wait any more. */
+  readonly deliverAt?: number | null;
+  /** Only of a half message: it can be seen when its transaction is committed. */
+  readonly half?: true;
+};
+/** A message that waits for its time. */
+export type DelayedMessage = {
+  readonly messageId: string;
+  readonly queueId: number;
+  readonly key: string | null;
+  readonly tag: string | null;
+  /** Milliseconds since 1970. */
+  readonly deliverAt: number;
+  readonly bornAt: number;
+};
+export type DelayedAnswer = Answer<'delayed'> & {
+  /** What is due first, first. */
+  readonly messages: readonly DelayedMessage[];
+  /** Messages of the topic that wait, whatever their key. */
+  readonly waiting: number;
+};
+/** A half message that waits for the end of its transaction. */
+export type WireHalf = {
+  readonly messageId: string;
+  readonly topic: string;
+  readonly queueId: number;
+  /** Producer group. */
+  readonly group: string;
+  readonly key: string | null;
+  readonly tag: string | null;
+  readonly bornAt: number;
+  /** How often a producer of the group was asked. */
+  readonly checks: number;
+  /** Milliseconds since 1970; null: nobody is asked any more. */
+  readonly nextCheckAt: number | null;
+};
+export type EndTransactionAnswer = Answer<'endTransaction'> & {
+  /** What holds, whichever request decided it. */
+  readonly outcome: 'committed' | 'rolledBack' | 'notFound';
+};
+/** A question to a producer of a group: what became of this transaction? Not an answer. */
+export type CheckEvent = WireMessage & {
+  readonly op: 'check';
+  readonly group: string;
+  readonly checks: number;
+};
+/** `cancelled`: it will not be delivered; `delivered`: it can be seen already; `notFound`: nothing of the kind is known. */
+export type CancelOutcome = 'cancelled' | 'delivered' | 'notFound';
+export type CancelDelayedAnswer = Answer<'cancelDelayed'> & {
+  readonly outcome: CancelOutcome;
+  /** Those that were cancelled by this request. */
+  readonly messageIds: readonly string[];
 };
 export type SentAnswer = Answer<'sent'> & { readonly receipts: readonly WireReceipt[] };
 export type TopicAnswer = Answer<'topic'> & {
@@ -214,6 +303,8 @@ export type MessageEvent = WireMessage & {
   readonly subscription: number;
   readonly attempt: number;
   readonly token: string;
+  /** With `ordered`: rises with each delivery of a queue, whoever gets it. */
+  readonly fence?: number;
 };
 export type ErrorAnswer = Answer<'error'> & ErrorBody;
 
@@ -226,5 +317,9 @@ export type BrokerAnswer =
   | OkAnswer
   | PongAnswer
   | FetchedAnswer
+  | DelayedAnswer
+  | CancelDelayedAnswer
+  | EndTransactionAnswer
+  | CheckEvent
   | MessageEvent
   | ErrorAnswer;

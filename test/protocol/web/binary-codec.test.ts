@@ -18,12 +18,15 @@ import {
   encodeReceipt,
   encodeReceiptsHeader,
   encodeSendBatchHeader,
+  isSelected,
   newDeliverHeader,
   newReceiptEntry,
   newSendBatchHeader,
   type ReceiptEntry,
   receiptCount,
   receiptsBytes,
+  selectionBytes,
+  sendBatchAt,
   viewOf,
 } from '../../../src/protocol/web/binary-codec.ts';
 import * as layout from '../../../src/protocol/web/frames-layout.ts';
@@ -51,7 +54,10 @@ function deliverFrame(header: DeliverHeader, records: number): Uint8Array {
     frame.length - layout.DELIVER_STORED_BATCH,
     true,
   );
-  return frame;
+  if (!header.hasSelection) return frame;
+  const selected = new Uint8Array(frame.length + selectionBytes(header.count)).fill(0x5a);
+  selected.set(frame);
+  return selected;
 }
 
 /** Every cut of a frame, and the frame with a byte too many, must be refused. */
@@ -72,9 +78,28 @@ describe('SEND_BATCH', () => {
         encodeSendBatchHeader(view, queueId, correlationId, topicId);
         const header = newSendBatchHeader();
         assert.equal(decodeSendBatchHeader(view, header), 'ok');
-        assert.deepEqual(header, { queueId, correlationId, topicId });
+        assert.deepEqual(header, {
+          ...{ queueId, correlationId, topicId, delayMs: -1, deliverAt: -1 },
+          batchAt: layout.SEND_BATCH,
+        });
       }),
     );
+  });
+
+  it('carries the time at which it is to be seen', () => {
+    for (const deferral of [{ delayMs: 0 }, { delayMs: 1500 }, { deliverAt: 1_800_000_000_000 }]) {
+      const frame = batchFrame(layout.SEND_DEFERRED_BATCH, 2);
+      encodeSendBatchHeader(viewOf(frame), 5, 77, 9, deferral);
+      const header = newSendBatchHeader();
+      assert.equal(decodeSendBatchHeader(viewOf(frame), header), 'ok');
+      assert.deepEqual(header, {
+        ...{ queueId: 5, correlationId: 77, topicId: 9, delayMs: -1, deliverAt: -1, ...deferral },
+        batchAt: sendBatchAt(deferral),
+      });
+      assertOnlyWhole(frame, (view) => decodeSendBatchHeader(view, newSendBatchHeader()));
+      frame.fill(0xff, layout.SEND_DEFERRAL, layout.SEND_DEFERRAL + 8);
+      assert.equal(decodeSendBatchHeader(viewOf(frame), header), 'wrong-number');
+    }
   });
 
   it('is refused when cut anywhere', () => {
@@ -87,7 +112,7 @@ describe('SEND_BATCH', () => {
     for (const at of [layout.SEND_FLAGS, 12, 13, 14, 15]) {
       const frame = batchFrame(layout.SEND_HEADER_BYTES, 1);
       encodeSendBatchHeader(viewOf(frame), 1, 77, 3);
-      frame[at] = 1;
+      frame[at] = 4;
       const header = newSendBatchHeader();
       assert.equal(decodeSendBatchHeader(viewOf(frame), header), 'reserved-not-zero');
       assert.equal(header.correlationId, 77);
@@ -108,6 +133,7 @@ describe('RECEIPTS', () => {
       queueId: u16(),
       durability: fc.integer({ min: 1, max: 3 }),
       duplicate: fc.boolean(),
+      deferred: fc.boolean(),
       baseQueueOffset: fc.oneof(u53(), fc.constant(-1)),
       position: u53(),
       recordCount: u32(),
@@ -151,7 +177,7 @@ describe('RECEIPTS', () => {
     };
     assert.equal(spoilt(layout.RECEIPT_DURABILITY, 0), 'wrong-number');
     assert.equal(spoilt(layout.RECEIPT_DURABILITY, 4), 'wrong-number');
-    assert.equal(spoilt(layout.RECEIPT_FLAGS, 2), 'reserved-not-zero');
+    assert.equal(spoilt(layout.RECEIPT_FLAGS, 4), 'reserved-not-zero');
     assert.equal(spoilt(layout.RECEIPT_RESERVED + 1, 1), 'reserved-not-zero');
     assert.equal(spoilt(layout.RECEIPT_POSITION + 7, 1), 'wrong-number');
     assert.equal(spoilt(layout.RECEIPT_BASE_OFFSET + 7, 255), 'wrong-number');
@@ -175,6 +201,7 @@ describe('DELIVER', () => {
       leaseId: u53(),
       leaseMs: u32(),
       topicId: u32(),
+      hasSelection: fc.boolean(),
     });
 
   it('comes back as it was written, when the batch has the records', () => {
@@ -189,9 +216,21 @@ describe('DELIVER', () => {
   });
 
   it('is refused when cut anywhere', () => {
-    assertOnlyWhole(deliverFrame({ ...newDeliverHeader(), count: 2 }, 2), (view) =>
-      decodeDeliverHeader(view, newDeliverHeader()),
+    for (const hasSelection of [false, true]) {
+      const header = { ...newDeliverHeader(), count: 2, hasSelection };
+      assertOnlyWhole(deliverFrame(header, 2), (view) =>
+        decodeDeliverHeader(view, newDeliverHeader()),
+      );
+    }
+  });
+
+  it('has a bit for each record of its selection, lowest first', () => {
+    assert.deepEqual([0, 1, 7, 8, 9, 16, 17].map(selectionBytes), [0, 1, 1, 1, 2, 2, 3]);
+    const bytes = Uint8Array.of(0xff, 0b0100_0001, 0b10);
+    const selected = Array.from({ length: 16 }, (_, index) => index).filter((index) =>
+      isSelected(bytes, 1, index),
     );
+    assert.deepEqual(selected, [0, 6, 9]);
   });
 
   it('is refused without records, with a reserved byte, or with a lying length', () => {
@@ -205,8 +244,13 @@ describe('DELIVER', () => {
       'no-entries',
     );
     assert.equal(
-      verdict((frame) => frame.fill(1, 1, 2)),
+      verdict((frame) => frame.fill(2, 1, 2)),
       'reserved-not-zero',
+    );
+    // It says that a selection follows, and none does.
+    assert.equal(
+      verdict((frame) => frame.fill(1, 1, 2)),
+      'wrong-length',
     );
     assert.equal(
       verdict((frame) => frame.fill(255, layout.DELIVER_STORED_BATCH, 49)),

@@ -1,0 +1,39 @@
+/**
+ * Names of message properties that mean something to a RocketMQ broker. Browser-safe.
+ *
+ * @source RocketMQ MessageConst
+ */
+export const PROPERTY = {
+  KEYS: 'KEYS',
+  TAGS: 'TAGS',
+  WAIT: 'WAIT',
+  DELAY: 'DELAY',
+  UNIQ_KEY: 'UNIQ_KEY',
+  RETRY_TOPIC: 'RETRY_TOPIC',
+  REAL_TOPIC: 'REAL_TOPIC',
+  REAL_QUEUE_ID: 'REAL_QID',
+  TRANSACTION_PREPARED: 'TRAN_MSG',
+  PRODUCER_GROUP: 'PGROUP',
+  TRANSACTION_ID: '__transactionId__',
+  TRANSACTION_CHECK_TIMES: 'TRANSACTION_CHECK_TIMES',
+  CHECK_IMMUNITY_TIME: 'CHECK_IMMUNITY_TIME_IN_SECONDS',
+  ORIGIN_MESSAGE_ID: 'ORIGIN_MESSAGE_ID',
+  RECONSUME_TIME: 'RECONSUME_TIME',
+  MAX_RECONSUME_TIMES: 'MAX_RECONSUME_TIMES',
+  MSG_REGION: 'MSG_REGION',
+  TRACE_ON: 'TRACE_ON',
+  CLUSTER: 'CLUSTER',
+  CORRELATION_ID: 'CORRELATION_ID',
+  REPLY_TO_CLIENT: 'REPLY_TO_CLIENT',
+  TTL: 'TTL',
+  MSG_TYPE: 'MSG_TYPE',
+  PUSH_REPLY_TIME: 'PUSH_REPLY_TIME',
+  TIMER_DELAY_SEC: 'TIMER_DELAY_SEC',
+  TIMER_DELAY_MS: 'TIMER_DELAY_MS',
+  TIMER_DELIVER_MS: 'TIMER_DELIVER_MS',
+  TIMER_DELETE: 'TIMER_DEL_UNIQKEY',
+  POP_CK: 'POP_CK',
+} as const;
+
+/** Region of a broker, which clients note down when they trace a message; without one they trace nothing. @source RocketMQ MixAll */
+export const DEFAULT_REGION = 'DefaultRegion';

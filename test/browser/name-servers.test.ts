@@ -1,0 +1,118 @@
+/**
+ * A page that knows only NameServers, in a real browser: their routes come by fetch() over the page's own origin policy, and it sends
+ * to and receives from all brokers. Client and page are bundled as in test/client/browser-bundle.test.ts.
+ *
+ *   npm run test:browser                              needs Chromium, in PATH or named by CHROMIUM
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { RequestListener, Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { build, type Rolldown } from 'vite';
+import type * as Door from '../../src/client/index.ts';
+import { BrokerProcess, until } from '../../src/testing/e2e-broker.ts';
+import { browserObstacle, launchChromium, serveOrigin } from '../../src/testing/find-chromium.ts';
+import { projectRoot } from '../../src/testing/source-tree.ts';
+
+const WAIT_MS_MAX = 120_000;
+const TOPIC = 'page-orders';
+
+/** A page that has the client as `sluice`. */
+async function clientPage(): Promise<RequestListener> {
+  const root = projectRoot();
+  const [result] = (await build({
+    ...{ root, configFile: false, logLevel: 'silent' },
+    build: {
+      ...{ write: false, target: 'es2022' },
+      lib: { entry: join(root, 'src/client/index.ts'), formats: ['iife'], name: 'sluice' },
+    },
+  })) as Rolldown.RolldownOutput[];
+  const [chunk] = result?.output ?? [];
+  assert.ok(chunk?.type === 'chunk');
+  const { code } = chunk;
+  return (request, response) => {
+    const isScript = request.url === '/client.js';
+    response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html; charset=utf-8');
+    response.end(isScript ? code : '<!doctype html><script src="/client.js"></script>');
+  };
+}
+
+/** What a visit of the page does: sends, and receives until it has as many of its own. @returns brokers, and texts in order */
+async function visit([nameServers, topic, prefix, count]: readonly [
+  string,
+  string,
+  string,
+  number,
+]): Promise<{ readonly brokers: string[]; readonly texts: string[] }> {
+  // Evaluated in the page: nothing of this file is there.
+  const { connect } = (globalThis as unknown as { readonly sluice: typeof Door }).sluice;
+  const client = await connect({ nameServers });
+  const producer = client.producer({ lingerMs: 0 });
+  const brokers = new Set<string>();
+  for (let index = 0; index < count; index += 1) {
+    const body = `${prefix} ${index}`;
+    brokers.add((await producer.send({ topic, body })).broker);
+  }
+  const texts: string[] = [];
+  const consumer = client.consumer({ topic, group: 'page', from: 'earliest' });
+  for await (const message of consumer) {
+    if (message.text().startsWith(prefix)) texts.push(message.text());
+    message.ack();
+    if (texts.length === count) break;
+  }
+  await client.drain();
+  return { brokers: [...brokers].sort(), texts: texts.sort() };
+}
+
+describe('a page that knows NameServers, in Chromium', { skip: browserObstacle() }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-page-'));
+  const brokers: BrokerProcess[] = [];
+  let nameServer: BrokerProcess;
+  let files: Server;
+  let browser: Browser;
+  let page: Page;
+
+  before(async () => {
+    const { server, origin: allowedOrigins } = await serveOrigin(await clientPage());
+    files = server;
+    nameServer = await BrokerProcess.start({ role: 'namesrv', settings: { allowedOrigins } });
+    for (const brokerName of ['broker-a', 'broker-b']) {
+      const settings = { brokerName, namesrvAddr: nameServer.namesrv, allowedOrigins, shards: 1 };
+      const dataDir = join(folder, brokerName);
+      brokers.push(await BrokerProcess.start({ dataDir, settings }));
+    }
+    const cluster = async (): Promise<string> =>
+      (await fetch(`http://${nameServer.namesrv}/v1/cluster`)).text();
+    await until('both are registered', async () => /broker-a.*broker-b/.test(await cluster()));
+    browser = await launchChromium();
+    page = await browser.newPage();
+    page.setDefaultTimeout(WAIT_MS_MAX);
+    await page.goto(allowedOrigins);
+  });
+
+  after(async () => {
+    await browser?.close();
+    for (const one of [...brokers, nameServer]) await one?.kill();
+    files?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const texts = (prefix: string, count: number): readonly string[] =>
+    Array.from({ length: count }, (_, index) => `${prefix} ${index}`).sort();
+
+  it('sends to all brokers and receives from all', async () => {
+    const seen = await page.evaluate(visit, [nameServer.namesrv, TOPIC, 'first', 40] as const);
+    assert.deepEqual(seen.brokers, ['broker-a', 'broker-b']);
+    assert.deepEqual(seen.texts, texts('first', 40));
+  });
+
+  it('goes on with the other broker when one has gone', async () => {
+    await brokers[0]?.stop();
+    const seen = await page.evaluate(visit, [nameServer.namesrv, TOPIC, 'second', 20] as const);
+    assert.deepEqual(seen.brokers, ['broker-b']);
+    assert.deepEqual(seen.texts, texts('second', 20));
+  });
+});
