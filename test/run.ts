@@ -6,14 +6,16 @@
  *   npm test -- ring log/segment  files whose path contains one of the words
  *   npm test -- --test-name-pattern=drain acceptor
  *   npm run fuzz -- broker-conf --seed 7
+ *   npm test -- --again-alone     the gate's form: what failed beside others and may be run again (failed-files.ts), is, and both are told
  *
  * Folders of LONG_FOLDERS need more than the project and are left out, unless their variable is set.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { type FailedTest, filesToRunAgain, readFailed } from './failed-files.ts';
 
 /**
  * One more than there are cores: some compute, and others wait for brokers, machines of Java, or time that must pass. Not many
@@ -49,7 +51,10 @@ type Plan = {
   readonly files: readonly string[];
   readonly nodeOptions: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
+  readonly againAlone: boolean;
 };
+
+type Outcome = { readonly code: number; readonly failed: readonly FailedTest[] };
 
 const testRoot = dirname(fileURLToPath(import.meta.url));
 
@@ -82,12 +87,13 @@ function rankOf(file: string): number {
   return rank < 0 ? LONG_FIRST.length : rank;
 }
 
-/** The command line: words that select files, `--fuzz`, `--seed N`, and options of Node's own runner. */
+/** The command line: words that select files, `--fuzz`, `--seed N`, `--again-alone`, and options of Node's own runner. */
 function plan(given: readonly string[]): Plan {
   const words: string[] = [];
   const nodeOptions: string[] = [];
   const environment: Record<string, string> = {};
   let folder = '';
+  let againAlone = false;
   const waiting = [...given];
   for (let argument = waiting.shift(); argument !== undefined; argument = waiting.shift()) {
     if (argument === '--fuzz') {
@@ -95,6 +101,8 @@ function plan(given: readonly string[]): Plan {
       environment['FUZZ_ROUNDS'] = process.env['FUZZ_ROUNDS'] ?? String(FUZZ_ROUNDS_LONG);
     } else if (argument === '--seed') {
       environment['SEED'] = waiting.shift() ?? '';
+    } else if (argument === '--again-alone') {
+      againAlone = true;
     } else if (argument.startsWith('--')) {
       nodeOptions.push(argument);
     } else {
@@ -102,39 +110,78 @@ function plan(given: readonly string[]): Plan {
       words.push(argument.replace(/^(\.\/)?test\//, '').replace(/\.ts$/, ''));
     }
   }
-  return { files: collect(folder, words), nodeOptions, environment };
+  return { files: collect(folder, words), nodeOptions, environment, againAlone };
 }
 
-function run(): void {
-  const { files, nodeOptions, environment } = plan(process.argv.slice(2));
-  if (files.length === 0) {
-    const where = relative(process.cwd(), testRoot) || '.';
-    console.error(`No test file in ${where} matches: ${process.argv.slice(2).join(' ')}`);
-    process.exitCode = EXIT_USAGE;
-    return;
-  }
+/** One run of Node's test runner over `files`, with what failed in it. */
+function runFiles(
+  files: readonly string[],
+  { nodeOptions, environment }: Plan,
+  atOnce: number,
+): Promise<Outcome> {
+  const reports = mkdtempSync(join(tmpdir(), 'sluice-tests-'));
+  const failedPath = join(reports, 'failed');
   const child = spawn(
     process.execPath,
     [
       '--test',
       `--test-timeout=${TEST_TIMEOUT_MS}`,
-      `--test-concurrency=${FILES_AT_ONCE}`,
-      '--test-reporter=spec',
+      `--test-concurrency=${atOnce}`,
+      ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
+      ...[
+        `--test-reporter=${pathToFileURL(join(testRoot, 'failed-files.js'))}`,
+        `--test-reporter-destination=${failedPath}`,
+      ],
       ...nodeOptions,
       ...files,
     ],
     { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...environment } },
   );
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => child.kill(signal));
-  }
-  child.on('error', (error) => {
-    console.error(`The test process did not start: ${error.message}`);
-    process.exitCode = 1;
-  });
-  child.on('exit', (code) => {
-    process.exitCode = code ?? 1;
+  const forward = (signal: NodeJS.Signals): boolean => child.kill(signal);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, forward);
+  return new Promise((resolveRun) => {
+    const end = (code: number): void => {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, forward);
+      const failed = existsSync(failedPath) ? readFailed(failedPath) : [];
+      rmSync(reports, { recursive: true, force: true });
+      resolveRun({ code, failed });
+    };
+    child.on('error', (error) => {
+      console.error(`The test process did not start: ${error.message}`);
+      end(1);
+    });
+    child.on('exit', (code) => end(code ?? 1));
   });
 }
 
-run();
+/** Both runs are told, so that a test that is not steady is seen, and corrected, although the gate opens. */
+async function runAgain(failed: readonly FailedTest[], given: Plan): Promise<number> {
+  const files = filesToRunAgain(failed, testRoot);
+  if (files.length === 0) return 1;
+  const names = files.map((file) => relative(testRoot, file)).join(', ');
+  console.log(`\nonce more, alone: ${names}`);
+  const { code } = await runFiles(files, given, 1);
+  console.log(
+    code === 0
+      ? '\nNOT STEADY: failed beside others, passed alone'
+      : '\nfailed beside others and alone',
+  );
+  for (const { file, name, message } of failed) {
+    console.log(`  ${relative(testRoot, file)}: ${name}\n    ${message.split('\n', 1)[0] ?? ''}`);
+  }
+  return code;
+}
+
+async function run(): Promise<void> {
+  const given = plan(process.argv.slice(2));
+  if (given.files.length === 0) {
+    const where = relative(process.cwd(), testRoot) || '.';
+    console.error(`No test file in ${where} matches: ${process.argv.slice(2).join(' ')}`);
+    process.exitCode = EXIT_USAGE;
+    return;
+  }
+  const { code, failed } = await runFiles(given.files, given, FILES_AT_ONCE);
+  process.exitCode = code !== 0 && given.againAlone ? await runAgain(failed, given) : code;
+}
+
+await run();
