@@ -3,13 +3,14 @@
  * from nothing but the segment's file, so that it can be rebuilt whenever it is missing or damaged.
  *
  *   0 u32 magic   4 u32 crc of 8..end of the queues   8 u32 segment   12 u32 queueCount   16 u32 entryCount   20 u32 keyCount
- *   24 u32 crc of entries and keys   28 u32 number of key pages; 0: no page table (a file of an earlier version)
+ *   24 u32 crc of entries and keys   28 u32 number of key pages, and in the highest bit whether entries have pages too; 0: no page table
  *   32 queues, by topicId and queueId, 16 bytes: u32 topicId, u32 queueId, u32 first entry, u32 entries
  *      entries, 7 float64 each (entry-table.ts)
  *      keys, by hash, 16 bytes: u32 hash, u32 topicId, u64 position of the batch
- *      page table: u32 crc of what follows, u32 0, then 8 bytes for each 512 keys: u32 crc of the page, u32 hash of its first key
+ *      page table (index-pages.ts)
  *
- * A look-up by key reads the page table and the page or two that may hold its hash, each checked by itself, and not the rest.
+ * A look-up by key, or of a queue's entries, reads the page table and the few pages that may hold them, each checked by
+ * itself, and not the rest. Files of earlier versions, without such pages, are read and checked as a whole.
  */
 import { getU64, setU64 } from '../base/bytes.ts';
 import { crc32 } from '../base/crc32-native.ts';
@@ -17,6 +18,15 @@ import { recordsStart } from '../protocol/batch/batch-check.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
 import { ENTRY_NUMBERS } from './entry-table.ts';
 import { indexName, TEMPORARY_SUFFIX } from './file-names.ts';
+import {
+  ENTRY_BYTES,
+  type IndexShape,
+  KEY_BYTES,
+  keyPagesOf,
+  PageTable,
+  pageTableBytes,
+  writePageTable,
+} from './index-pages.ts';
 import { visitKeyHashes } from './record-keys.ts';
 import { writeWholeFile } from './snapshot.ts';
 import type { Storage, StorageFile } from './storage.ts';
@@ -24,12 +34,7 @@ import type { Storage, StorageFile } from './storage.ts';
 const MAGIC = 0x58495153;
 const HEADER_BYTES = 32;
 const QUEUE_BYTES = 16;
-const ENTRY_BYTES: number = ENTRY_NUMBERS * 8;
-const KEY_BYTES = 16;
-/** Keys of one page: 8 KiB. */
-const KEYS_PER_PAGE = 512;
-const PAGE_TABLE_HEAD_BYTES = 8;
-const PAGE_ENTRY_BYTES = 8;
+const HAS_ENTRY_PAGES = 0x8000_0000;
 
 /** Collects what a segment's batches say while somebody walks them; then writes the index. */
 export class IndexBuilder {
@@ -108,8 +113,8 @@ export class IndexBuilder {
     const entriesAt = HEADER_BYTES + queues.length * QUEUE_BYTES;
     const keysAt = entriesAt + entryCount * ENTRY_BYTES;
     const keysEnd = keysAt + this.keys.length * KEY_BYTES;
-    const pages = Math.ceil(this.keys.length / KEYS_PER_PAGE);
-    const bytes = new Uint8Array(keysEnd + pageTableBytes(pages));
+    const shape = { entriesAt, entryCount, keyCount: this.keys.length, hasEntryPages: true };
+    const bytes = new Uint8Array(keysEnd + pageTableBytes({ ...shape, hasKeyPages: true }));
     const view = new DataView(bytes.buffer);
     let entry = 0;
     queues.forEach((queue, index) => {
@@ -135,90 +140,70 @@ export class IndexBuilder {
     view.setUint32(16, entryCount, true);
     view.setUint32(20, this.keys.length, true);
     view.setUint32(24, crc32(bytes, entriesAt, keysEnd), true);
-    view.setUint32(28, pages, true);
-    for (let page = 0; page < pages; page += 1) {
-      const start = keysAt + page * KEYS_PER_PAGE * KEY_BYTES;
-      const end = Math.min(start + KEYS_PER_PAGE * KEY_BYTES, keysEnd);
-      const at = keysEnd + PAGE_TABLE_HEAD_BYTES + page * PAGE_ENTRY_BYTES;
-      view.setUint32(at, crc32(bytes, start, end), true);
-      view.setUint32(at + 4, view.getUint32(start, true), true);
-    }
-    if (pages > 0) view.setUint32(keysEnd, crc32(bytes, keysEnd + 4, bytes.length), true);
+    view.setUint32(28, (keyPagesOf(this.keys.length) | HAS_ENTRY_PAGES) >>> 0, true);
+    writePageTable(bytes, view, { ...shape, hasKeyPages: true });
     view.setUint32(4, crc32(bytes, 8, entriesAt), true);
     return bytes;
   }
 }
 
+/** What a queue has in the index: entries `first` to `end`, the latter exclusive. */
+type QueuePart = { readonly first: number; readonly end: number };
+
 /** An open index whose header and list of queues were verified. */
 export class IndexReader {
   private readonly file: StorageFile;
   private readonly head: DataView;
-  private readonly entriesAt: number;
+  private readonly shape: IndexShape;
 
-  private constructor(file: StorageFile, head: DataView, entriesAt: number) {
+  private constructor(file: StorageFile, head: DataView, shape: IndexShape) {
     this.file = file;
     this.head = head;
-    this.entriesAt = entriesAt;
+    this.shape = shape;
   }
 
-  /** @returns undefined when there is no index or it is damaged: build it anew */
+  /** @returns undefined when there is no index or it is damaged: build it anew @throws STORAGE_IO */
   static open(storage: Storage, segment: number): IndexReader | undefined {
     const name = indexName(segment);
     if (!storage.exists(name)) return undefined;
     const file = storage.open(name, false);
-    const first = new Uint8Array(HEADER_BYTES);
-    const firstView = new DataView(first.buffer);
-    if (file.read(first, 0) === HEADER_BYTES && firstView.getUint32(0, true) === MAGIC) {
-      const entriesAt = HEADER_BYTES + firstView.getUint32(12, true) * QUEUE_BYTES;
-      const total =
-        entriesAt +
-        firstView.getUint32(16, true) * ENTRY_BYTES +
-        firstView.getUint32(20, true) * KEY_BYTES +
-        pageTableBytes(firstView.getUint32(28, true));
-      if (total === file.size() && firstView.getUint32(8, true) === segment) {
-        const head = new Uint8Array(entriesAt);
-        file.read(head, 0);
-        const view = new DataView(head.buffer);
-        const pages = view.getUint32(28, true);
-        const isPaged = pages === Math.ceil(view.getUint32(20, true) / KEYS_PER_PAGE);
-        if (view.getUint32(4, true) === crc32(head, 8, entriesAt) && (pages === 0 || isPaged))
-          return new IndexReader(file, view, entriesAt);
-      }
+    let head: DataView | undefined;
+    try {
+      head = readHead(file, segment);
+    } finally {
+      // A disk that does not give it is asked again and again: no file may stay open each time.
+      if (head === undefined) file.close();
     }
-    file.close();
-    return undefined;
+    return head === undefined ? undefined : new IndexReader(file, head, shapeOf(head));
   }
 
-  /** Are entries and keys undamaged? Reads them all. */
+  /** Are entries, keys and page table undamaged? Reads them all. */
   verify(): boolean {
-    const bytes = new Uint8Array(this.keysEnd - this.entriesAt);
-    this.file.read(bytes, this.entriesAt);
+    const bytes = new Uint8Array(this.keysEnd - this.shape.entriesAt);
+    this.file.read(bytes, this.shape.entriesAt);
     if (crc32(bytes, 0, bytes.length) !== this.head.getUint32(24, true)) return false;
-    return this.pageCount === 0 || this.pageTable() !== undefined;
+    return pageTableBytes(this.shape) === 0 || this.pageTable() !== undefined;
   }
 
-  /** Up to `max` entries of a queue, beginning with the one that holds `offset` or follows it. */
-  page(topicId: number, queueId: number, offset: number, max: number): Float64Array {
-    for (let index = 0; index < this.head.getUint32(12, true); index += 1) {
-      const at = HEADER_BYTES + index * QUEUE_BYTES;
-      if (
-        this.head.getUint32(at, true) !== topicId ||
-        this.head.getUint32(at + 4, true) !== queueId
-      )
-        continue;
-      const entries = this.entries(
-        this.head.getUint32(at + 8, true),
-        this.head.getUint32(at + 12, true),
-      );
-      let first = 0;
-      while (first * ENTRY_NUMBERS < entries.length) {
-        const place = first * ENTRY_NUMBERS;
-        if ((entries[place] as number) + (entries[place + 1] as number) > offset) break;
-        first += 1;
-      }
-      return entries.slice(first * ENTRY_NUMBERS, (first + max) * ENTRY_NUMBERS);
-    }
-    return new Float64Array(0);
+  /**
+   * Up to `max` entries of a queue, beginning with the one that holds `offset` or follows it; undefined when what had to be
+   * read is damaged.
+   */
+  page(topicId: number, queueId: number, offset: number, max: number): Float64Array | undefined {
+    const part = this.queuePart(topicId, queueId);
+    if (part === undefined || part.first === part.end) return new Float64Array(0);
+    if (!this.shape.hasEntryPages)
+      return this.verify() ? entriesFrom(this.entries(part), offset, max) : undefined;
+    const table = this.pageTable();
+    if (table === undefined) return undefined;
+    const { first, end } = table.entriesAround(part, offset, max);
+    const pages = table.entryPages(first, end);
+    const bytes = new Uint8Array((pages.end - pages.first) * ENTRY_BYTES);
+    this.file.read(bytes, this.shape.entriesAt + pages.first * ENTRY_BYTES);
+    if (!table.areEntriesWhole(bytes, pages.first)) return undefined;
+    const at = (first - pages.first) * ENTRY_NUMBERS;
+    const entries = new Float64Array(bytes.buffer, at * 8, (end - first) * ENTRY_NUMBERS);
+    return entriesFrom(entries, offset, max);
   }
 
   /** Positions of the batches of a topic that may hold this key, newest first; undefined when what had to be read is damaged. */
@@ -227,45 +212,38 @@ export class IndexReader {
     return view === undefined ? undefined : positionsIn(view, topicId, hash);
   }
 
-  /** The pages that may hold a hash, side by side; all keys of a file without a page table. */
-  private keysAround(hash: number): DataView | undefined {
-    if (this.pageCount === 0)
-      return this.verify() ? this.keys(0, this.head.getUint32(20, true)) : undefined;
-    const table = this.pageTable();
-    if (table === undefined) return undefined;
-    const entryAt = (page: number): number => PAGE_TABLE_HEAD_BYTES + page * PAGE_ENTRY_BYTES;
-    let low = 0;
-    let high = this.pageCount;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (table.getUint32(entryAt(middle) + 4, true) < hash) low = middle + 1;
-      else high = middle;
-    }
-    // The page before the first that begins with it, or above, may end with it.
-    const first = Math.max(0, low - 1);
-    let end = low;
-    while (end < this.pageCount && table.getUint32(entryAt(end) + 4, true) === hash) end += 1;
-    const count = Math.min(end * KEYS_PER_PAGE, this.head.getUint32(20, true));
-    const view = this.keys(first * KEYS_PER_PAGE, Math.max(first * KEYS_PER_PAGE, count));
-    const bytes = new Uint8Array(view.buffer);
-    for (let page = first; page < end; page += 1) {
-      const start = (page - first) * KEYS_PER_PAGE * KEY_BYTES;
-      const pageEnd = Math.min(start + KEYS_PER_PAGE * KEY_BYTES, bytes.length);
-      if (crc32(bytes, start, pageEnd) !== table.getUint32(entryAt(page), true)) return undefined;
-    }
-    return view;
+  close(): void {
+    this.file.close();
   }
 
-  private get pageCount(): number {
-    return this.head.getUint32(28, true);
+  /** The pages that may hold a hash, side by side; all keys of a file without a page table. */
+  private keysAround(hash: number): DataView | undefined {
+    if (!this.shape.hasKeyPages)
+      return this.verify() ? this.keys(0, this.shape.keyCount) : undefined;
+    const table = this.pageTable();
+    if (table === undefined) return undefined;
+    const { first, end } = table.keysAround(hash);
+    const view = this.keys(first, end);
+    return table.areKeysWhole(new Uint8Array(view.buffer), first) ? view : undefined;
+  }
+
+  private queuePart(topicId: number, queueId: number): QueuePart | undefined {
+    for (let index = 0; index < this.head.getUint32(12, true); index += 1) {
+      const at = HEADER_BYTES + index * QUEUE_BYTES;
+      if (this.head.getUint32(at, true) !== topicId) continue;
+      if (this.head.getUint32(at + 4, true) !== queueId) continue;
+      const first = this.head.getUint32(at + 8, true);
+      return { first, end: first + this.head.getUint32(at + 12, true) };
+    }
+    return undefined;
   }
 
   private get keysAt(): number {
-    return this.entriesAt + this.head.getUint32(16, true) * ENTRY_BYTES;
+    return this.shape.entriesAt + this.shape.entryCount * ENTRY_BYTES;
   }
 
   private get keysEnd(): number {
-    return this.keysAt + this.head.getUint32(20, true) * KEY_BYTES;
+    return this.keysAt + this.shape.keyCount * KEY_BYTES;
   }
 
   private keys(first: number, end: number): DataView {
@@ -275,26 +253,59 @@ export class IndexReader {
   }
 
   /** Undefined when it is damaged. */
-  private pageTable(): DataView | undefined {
-    const bytes = new Uint8Array(pageTableBytes(this.pageCount));
+  private pageTable(): PageTable | undefined {
+    const bytes = new Uint8Array(pageTableBytes(this.shape));
     this.file.read(bytes, this.keysEnd);
-    const view = new DataView(bytes.buffer);
-    return view.getUint32(0, true) === crc32(bytes, 4, bytes.length) ? view : undefined;
+    return PageTable.of(bytes, this.shape);
   }
 
-  close(): void {
-    this.file.close();
-  }
-
-  private entries(first: number, count: number): Float64Array {
-    const bytes = new Uint8Array(count * ENTRY_BYTES);
-    this.file.read(bytes, this.entriesAt + first * ENTRY_BYTES);
+  private entries({ first, end }: QueuePart): Float64Array {
+    const bytes = new Uint8Array((end - first) * ENTRY_BYTES);
+    this.file.read(bytes, this.shape.entriesAt + first * ENTRY_BYTES);
     return new Float64Array(bytes.buffer);
   }
 }
 
-function pageTableBytes(pages: number): number {
-  return pages === 0 ? 0 : PAGE_TABLE_HEAD_BYTES + pages * PAGE_ENTRY_BYTES;
+/** Header and list of queues; undefined when they are damaged, or not those of this file and segment. */
+function readHead(file: StorageFile, segment: number): DataView | undefined {
+  const first = new Uint8Array(HEADER_BYTES);
+  const firstView = new DataView(first.buffer);
+  if (file.read(first, 0) !== HEADER_BYTES || firstView.getUint32(0, true) !== MAGIC)
+    return undefined;
+  const shape = shapeOf(firstView);
+  const { entriesAt, entryCount, keyCount } = shape;
+  const total = entriesAt + entryCount * ENTRY_BYTES + keyCount * KEY_BYTES + pageTableBytes(shape);
+  if (total !== file.size() || firstView.getUint32(8, true) !== segment) return undefined;
+  const head = new Uint8Array(entriesAt);
+  file.read(head, 0);
+  const view = new DataView(head.buffer);
+  if (view.getUint32(4, true) !== crc32(head, 8, entriesAt)) return undefined;
+  const pages = view.getUint32(28, true) % HAS_ENTRY_PAGES;
+  return pages === (shape.hasKeyPages ? keyPagesOf(keyCount) : 0) ? view : undefined;
+}
+
+function shapeOf(head: DataView): IndexShape {
+  const pages = head.getUint32(28, true);
+  return {
+    entriesAt: HEADER_BYTES + head.getUint32(12, true) * QUEUE_BYTES,
+    entryCount: head.getUint32(16, true),
+    keyCount: head.getUint32(20, true),
+    hasKeyPages: pages !== 0,
+    hasEntryPages: pages >= HAS_ENTRY_PAGES,
+  };
+}
+
+/** Up to `max` of these entries, beginning with the one that holds `offset` or follows it. */
+function entriesFrom(entries: Float64Array, offset: number, max: number): Float64Array {
+  let low = 0;
+  let high = entries.length / ENTRY_NUMBERS;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const at = middle * ENTRY_NUMBERS;
+    if ((entries[at] as number) + (entries[at + 1] as number) > offset) high = middle;
+    else low = middle + 1;
+  }
+  return entries.slice(low * ENTRY_NUMBERS, (low + max) * ENTRY_NUMBERS);
 }
 
 /** Positions of the batches of a topic that may hold a key with this hash, the newest first, out of keys in order. */

@@ -139,19 +139,22 @@ function publishSegment(storage: Storage, from: string, to: string): void {
   }
 }
 
+/** A page that its index does not have undamaged is had from the segment itself. */
 function loadPage(storage: Storage, job: JobOf<'load-page'>): Float64Array {
-  let reader = IndexReader.open(storage, job.segment);
-  if (reader === undefined || !reader.verify()) {
-    reader?.close();
-    buildIndex(storage, job);
-    reader = IndexReader.open(storage, job.segment);
-  }
-  if (reader === undefined)
-    throw new SluiceError('STORAGE_IO', `the index of segment ${job.segment} cannot be read back`);
+  const page = pageOfIndex(storage, job);
+  if (page !== undefined) return page;
+  buildIndex(storage, job);
+  const built = pageOfIndex(storage, job);
+  if (built !== undefined) return built;
+  throw new SluiceError('STORAGE_IO', `the index of segment ${job.segment} cannot be read back`);
+}
+
+function pageOfIndex(storage: Storage, job: JobOf<'load-page'>): Float64Array | undefined {
+  const reader = IndexReader.open(storage, job.segment);
   try {
-    return reader.page(job.topicId, job.queueId, job.offset, PAGE_ENTRIES);
+    return reader?.page(job.topicId, job.queueId, job.offset, PAGE_ENTRIES);
   } finally {
-    reader.close();
+    reader?.close();
   }
 }
 

@@ -168,7 +168,7 @@ export const LOG_DECODERS: DecoderTable = {
     reseal: resealFrom(4, 8, 32),
   },
   index: {
-    samples: [sample('log/index-v1.bin'), sample('log/index-v2.bin')],
+    samples: ['v1', 'v2', 'v3'].map((version) => sample(`log/index-${version}.bin`)),
     decode: (bytes) => {
       const storage = emptyStorage();
       putFile(storage, indexName(SEGMENT), bytes);

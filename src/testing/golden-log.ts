@@ -160,15 +160,19 @@ function indexFile(): Uint8Array {
   return fileBytes(storage, indexName(3));
 }
 
-/** As versions before the page table wrote it: their files are still read. */
-function indexWithoutPages(): Uint8Array {
+/** As versions before wrote it, with pages of keys only, or none at all: their files are still read. */
+function indexWithoutPages(hasKeyPages: boolean): Uint8Array {
   const bytes = indexFile();
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const queuesEnd = 32 + view.getUint32(12, true) * 16;
-  const pageTableBytes = 8 + view.getUint32(28, true) * 8;
-  view.setUint32(28, 0, true);
+  const entryPages = Math.ceil(view.getUint32(16, true) / 512);
+  const keyPages = Math.ceil(view.getUint32(20, true) / 512);
+  const end = bytes.length - entryPages * 16;
+  const tableAt = end - 8 - keyPages * 8;
+  view.setUint32(28, hasKeyPages ? keyPages : 0, true);
   view.setUint32(4, crc32(bytes, 8, queuesEnd), true);
-  return bytes.slice(0, bytes.length - pageTableBytes);
+  view.setUint32(tableAt, crc32(bytes, tableAt + 4, end), true);
+  return bytes.slice(0, hasKeyPages ? end : tableAt);
 }
 
 /** All of them, by the names of their golden files. */
@@ -187,7 +191,8 @@ export function logSamples(): GoldenSamples {
     'log/snapshot-v2.bin': encodeSnapshot(SAMPLE_PLACE.position, SAMPLE_STATE),
     'log/snapshot-v3.bin': encodeSnapshot(SAMPLE_PLACE.position, SAMPLE_STATE, SAMPLE_ROWS),
     'log/checkpoint-v1.bin': checkpointFile(),
-    'log/index-v1.bin': indexWithoutPages(),
-    'log/index-v2.bin': indexFile(),
+    'log/index-v1.bin': indexWithoutPages(false),
+    'log/index-v2.bin': indexWithoutPages(true),
+    'log/index-v3.bin': indexFile(),
   };
 }

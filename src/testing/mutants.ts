@@ -280,8 +280,8 @@ export const BOUNDS: readonly Mutant[] = [
     plants: [
       {
         file: 'log/index-file.js',
-        find: 'if (total === file.size() && ',
-        replace: 'if (total > 0 && ',
+        find: 'if (total !== file.size() || ',
+        replace: 'if (total < 0 || ',
       },
     ],
     watcher: testFile('fuzz/log-decoders.test.js'),
