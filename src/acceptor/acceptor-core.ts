@@ -15,6 +15,7 @@ import { AuthGuard } from './auth-guard.ts';
 import { BackPressure } from './back-pressure.ts';
 import { ColdReads } from './cold-reads.ts';
 import { ColdShare } from './cold-share.ts';
+import { ColdTroubles } from './cold-troubles.ts';
 import { Deadlines } from './deadlines.ts';
 import { Delayed } from './delayed.ts';
 import { Delays } from './delays.ts';
@@ -124,7 +125,8 @@ export class AcceptorCore {
       rates: this.rates,
       wrote: (session, bytes) => this.replies.wrote(session, bytes),
     });
-    this.deliveries = new Deliveries(log, this.links, this.coldReads, handOver);
+    const troubles = new ColdTroubles(clock, log, this.deadlines);
+    this.deliveries = new Deliveries(log, this.links, this.coldReads, handOver, troubles);
     this.delays = new Delays(clock, config.delayMsMax, config.delayLevelsMs);
     this.delayed = new Delayed(this.links, this.topics, prefix);
     const { readCold } = options;

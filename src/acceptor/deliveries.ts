@@ -5,7 +5,9 @@
 import { toSluiceError } from '../base/errors.ts';
 import { COLD_QUEUE_MAX, COLD_READS_PER_SUBSCRIPTION_MAX } from '../base/limits.ts';
 import type { Logger } from '../base/log-sink.ts';
+import { isLostForGood } from '../log/stored-read.ts';
 import type { ColdReads } from './cold-reads.ts';
+import type { ColdTroubles } from './cold-troubles.ts';
 import { HOLD_COLD, HOLD_READER } from './credit-ledger.ts';
 import type { DeliveryEntry } from './delivery-entry.ts';
 import type { HandOver } from './hand-over.ts';
@@ -18,12 +20,20 @@ export class Deliveries {
   private readonly links: ShardLinks;
   private readonly coldReads: ColdReads;
   private readonly handOver: HandOver;
+  private readonly troubles: ColdTroubles;
 
-  constructor(log: Logger, links: ShardLinks, coldReads: ColdReads, handOver: HandOver) {
+  constructor(
+    log: Logger,
+    links: ShardLinks,
+    coldReads: ColdReads,
+    handOver: HandOver,
+    troubles: ColdTroubles,
+  ) {
     this.log = log;
     this.links = links;
     this.coldReads = coldReads;
     this.handOver = handOver;
+    this.troubles = troubles;
   }
 
   /** A delivery arrived from a shard; its bytes in the tail are valid until this returns. */
@@ -63,20 +73,15 @@ export class Deliveries {
     this.resume(subscription);
   }
 
-  /** The subscription has ended: its shards end its leases. */
+  /** The subscription has ended: its shards end its leases, as attempts. What was not read yet nobody has seen. */
   dropAll(subscription: Subscription): void {
-    subscription.coldReading = 0;
-    for (const entry of subscription.cold.splice(0)) this.drop(entry);
+    this.giveBackCold(subscription);
   }
 
   /** Nothing goes to this subscription for now: what waits here for a file goes back, and its memory is free. */
   hold(subscription: Subscription): void {
     subscription.ledger.hold(HOLD_READER);
-    subscription.coldReading = 0;
-    for (const entry of subscription.cold.splice(0)) {
-      this.drop(entry);
-      this.handOver.giveBack(subscription, entry, 0);
-    }
+    this.giveBackCold(subscription);
   }
 
   release(subscription: Subscription): void {
@@ -86,6 +91,14 @@ export class Deliveries {
 
   giveBackOne(subscription: Subscription, entry: DeliveryEntry, queueOffset: number): void {
     this.handOver.giveBackOne(subscription, entry, queueOffset);
+  }
+
+  private giveBackCold(subscription: Subscription): void {
+    subscription.coldReading = 0;
+    for (const entry of subscription.cold.splice(0)) {
+      this.drop(entry);
+      this.handOver.giveBack(subscription, entry, 0);
+    }
   }
 
   private readAhead(subscription: Subscription): void {
@@ -134,8 +147,15 @@ export class Deliveries {
     subscription.coldReading -= 1;
     const failure = toSluiceError(error, 'STORAGE_IO');
     const { shard, position } = entry;
-    this.log.error('cold-read-failed', { shard, position, error: failure });
-    this.handOver.fail(subscription, entry, failure.code);
+    if (isLostForGood(failure.code)) {
+      this.log.error('cold-read-failed', { shard, position, error: failure });
+      this.handOver.fail(subscription, entry, failure.code);
+    } else {
+      this.troubles.failed(shard, position, failure);
+      // It only waited behind what must be read, and the shard may have it in memory still.
+      if (entry.isCold) this.handOver.postpone(subscription, entry);
+      else this.handOver.giveBack(subscription, entry, 0);
+    }
     this.resume(subscription);
   }
 

@@ -11,6 +11,7 @@ import {
   SETTLE_DELAY_DEFAULT,
   SETTLE_NACK,
   SETTLE_RELEASE,
+  SETTLE_UNREAD,
 } from '../protocol/envelope-layout.ts';
 import { isSqlFilter } from '../protocol/subscription-filter.ts';
 import { selectionBytes, viewOf } from '../protocol/web/binary-codec.ts';
@@ -108,17 +109,29 @@ export class HandOver {
     });
   }
 
-  /** None of a delivery could be read: counts as a failed attempt, so that it ends in the dead letters. */
+  /** None of a delivery can ever be read: counts as a failed attempt, so that the group gets past it. */
   fail(subscription: Subscription, entry: DeliveryEntry, reason: string): void {
-    const first = entry.baseOffset + entry.firstIndex;
-    subscription.ledger.arrived(entry.shard, entry.count);
-    subscription.ledger.refuse(entry.shard);
-    this.settle(subscription, entry, {
+    this.refuse(subscription, entry, {
       action: SETTLE_NACK,
-      ranges: [rangeOf(entry, first, entry.count)],
       argument: SETTLE_DELAY_DEFAULT,
       reason,
     });
+  }
+
+  /** The disk did not give a delivery: it comes again, later from time to time, and no attempt is counted. */
+  postpone(subscription: Subscription, entry: DeliveryEntry): void {
+    this.refuse(subscription, entry, { action: SETTLE_UNREAD, argument: 0 });
+  }
+
+  private refuse(
+    subscription: Subscription,
+    entry: DeliveryEntry,
+    what: { readonly action: number; readonly argument: number; readonly reason?: string },
+  ): void {
+    const ranges = [rangeOf(entry, entry.baseOffset + entry.firstIndex, entry.count)];
+    subscription.ledger.arrived(entry.shard, entry.count);
+    subscription.ledger.refuse(entry.shard);
+    this.settle(subscription, entry, { ...what, ranges });
   }
 
   /** @returns records dealt with, those that the filter leaves out included */

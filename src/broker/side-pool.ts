@@ -23,6 +23,9 @@ export class SidePool {
   private readonly pool: Piscina;
   private readonly gathered = new Map<string, { segmentBytes: number; reads: ColdRead[] }>();
   private isScheduled = false;
+  /** Reads of tasks that failed, to be tried alone; bounded by what the callers have under way. */
+  private readonly suspects: (() => Promise<void>)[] = [];
+  private isReadingAlone = false;
 
   constructor(entry: URL) {
     this.pool = new Piscina({
@@ -101,10 +104,26 @@ export class SidePool {
         at += extent.bytes;
       }
     } catch (cause) {
-      for (const read of reads)
-        read.reject(
+      const [only, ...others] = reads;
+      if (only !== undefined && others.length === 0)
+        only.reject(
           new SluiceError('STORAGE_IO', `reading old messages failed: ${String(cause)}`, { cause }),
         );
+      // One bad sector must not keep its neighbours from their consumers: each is tried by itself.
+      else {
+        for (const read of reads)
+          this.suspects.push(() => this.runColdReads(directory, segmentBytes, [read]));
+        void this.readAlone();
+      }
     }
+  }
+
+  /** One after the other: a disk that takes long to say no has one thread, and the shards' jobs have the other. */
+  private async readAlone(): Promise<void> {
+    if (this.isReadingAlone) return;
+    this.isReadingAlone = true;
+    for (let next = this.suspects.shift(); next !== undefined; next = this.suspects.shift())
+      await next();
+    this.isReadingAlone = false;
   }
 }

@@ -2,6 +2,7 @@
  * Reads stored batches from segment files: one, several neighbours, or all of a segment. Every batch is checked against
  * its checksums before it is given to anybody. Blocks; side-job threads and tools.
  */
+import type { ErrorCode } from '../base/error-codes.ts';
 import { SluiceError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
 import * as layout from '../protocol/batch/batch-layout.ts';
@@ -104,6 +105,14 @@ export function checkStoredBatch(bytes: Uint8Array, position: number): void {
     'RECORD_CORRUPT',
     `the batch at position ${position} does not match its checksums`,
   );
+}
+
+/**
+ * Will these bytes never come? What is damaged or gone is so for ever; everything else is the disk's mood (an error of the
+ * device, no file to be opened, no thread to read), and no reason to lose a message.
+ */
+export function isLostForGood(code: ErrorCode): boolean {
+  return code === 'RECORD_CORRUPT' || code === 'MESSAGE_NOT_FOUND';
 }
 
 /** Where a stored batch is. */

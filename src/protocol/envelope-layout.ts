@@ -42,6 +42,8 @@ export const SETTLE_NACK = 2;
 export const SETTLE_EXTEND = 3;
 /** Gives a delivery back as if it had not happened: no attempt is counted, no answer sent. Acceptor only. */
 export const SETTLE_RELEASE = 4;
+/** The disk did not give what was delivered: it comes again after a pause, without a delivery attempt. */
+export const SETTLE_UNREAD = 5;
 export const SETTLE_DELAY_DEFAULT = 0xffff_ffff;
 
 /** Flow of one subscription: no answer. */

@@ -18,6 +18,8 @@ export type Lease = {
   readonly subscription: number;
   readonly attempt: number;
   deadlineMs: number;
+  /** How often in a row the disk did not give these messages, before this delivery. */
+  readonly unread: number;
   /** Not settled yet; disjoint, in order, never empty. */
   readonly open: RangeSet;
   openCount: number;
@@ -31,6 +33,8 @@ export type NextRange = {
   readonly isRetry: boolean;
   /** Why the last delivery failed. */
   readonly reason: string;
+  /** How often in a row the disk did not give them. */
+  readonly unread: number;
 };
 
 export class GroupQueue {
@@ -95,6 +99,7 @@ export class GroupQueue {
         attempt: retry.attempt,
         isRetry: true,
         reason: retry.reason,
+        unread: retry.unread ?? 0,
       };
     if (this.isWindowFull) return undefined;
     this.cursor = this.firstNew();
@@ -104,7 +109,7 @@ export class GroupQueue {
       this.settled.nextStart(this.cursor),
       this.gaps.nextStart(this.cursor),
     );
-    return { start: this.cursor, end, attempt: 1, isRetry: false, reason: '' };
+    return { start: this.cursor, end, attempt: 1, isRetry: false, reason: '', unread: 0 };
   }
 
   /** Gives the queue to a subscription, or to nobody (0). */
@@ -137,6 +142,7 @@ export class GroupQueue {
       subscription: this.owner,
       attempt: range.attempt,
       deadlineMs,
+      unread: range.unread,
       open,
       openCount: count,
     });
@@ -184,16 +190,16 @@ export class GroupQueue {
     leaseId: number,
     start: number,
     end: number,
-  ): { parts: [start: number, end: number][]; attempt: number } {
+  ): { parts: [start: number, end: number][]; attempt: number; unread: number } {
     const lease = this.leases.get(leaseId);
-    if (lease === undefined) return { parts: [], attempt: 0 };
+    if (lease === undefined) return { parts: [], attempt: 0, unread: 0 };
     const parts = lease.open.within(start, end);
     for (const [partStart, partEnd] of parts) {
       lease.openCount -= lease.open.remove(partStart, partEnd);
       this.inFlight -= partEnd - partStart;
     }
     if (lease.openCount === 0) this.endLease(lease);
-    return { parts, attempt: lease.attempt };
+    return { parts, attempt: lease.attempt, unread: lease.unread };
   }
 
   /** The owner gives back what is on this lease; others' returns have numbers of their own. */

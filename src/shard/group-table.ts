@@ -6,6 +6,7 @@ import { RangeSet } from '../base/range-set.ts';
 import type { ConsumeQueue } from '../log/consume-queue.ts';
 import type { GroupPosition, OffsetRange } from '../log/control-record.ts';
 import type { GroupQueue, Lease } from './group-queue.ts';
+import { readAgainMs } from './read-again.ts';
 import type { ShardContext } from './shard-context.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -188,6 +189,26 @@ export class GroupTable {
     for (const [start, end] of runs)
       one.retry({ start, end, attempt, dueAtMs: nowMs, reason: '' }, nowMs);
     if (one.owner !== 0) this.ready.add(one);
+  }
+
+  /**
+   * A delivery whose bytes the disk did not give: it comes again after a pause, and no attempt is counted. Nobody saw it, so
+   * neither a start nor a slave need know.
+   *
+   * @param unread - how often in a row it was not given before
+   */
+  postpone(
+    one: GroupQueue,
+    runs: readonly [number, number][],
+    attempt: number,
+    unread: number,
+  ): void {
+    const nowMs = this.context.clock.monotonicMs();
+    const dueAtMs = nowMs + readAgainMs(unread + 1);
+    for (const [start, end] of runs)
+      one.retry({ start, end, attempt, dueAtMs, reason: '', unread: unread + 1 }, nowMs);
+    this.timed.add(one);
+    this.ready.add(one);
   }
 
   /** Ends leases whose time is over and wakes retries that are due. */

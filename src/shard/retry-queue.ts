@@ -14,6 +14,8 @@ export type RetryEntry = {
   readonly dueAtMs: number;
   /** Why the last delivery failed, for the dead letter; empty after a restart. */
   readonly reason: string;
+  /** How often in a row the disk did not give them; absent: it did. */
+  readonly unread?: number;
 };
 
 /** `isGone`: taken out, and passed over in its heap. */
@@ -102,8 +104,11 @@ export class RetryQueue {
     this.messages = 0;
   }
 
-  private add({ start, end, attempt, dueAtMs, reason }: RetryEntry, isDue: boolean): void {
-    const entry = { start, end, attempt, dueAtMs, reason, isDue, isGone: false };
+  private add(
+    { start, end, attempt, dueAtMs, reason, unread = 0 }: RetryEntry,
+    isDue: boolean,
+  ): void {
+    const entry = { start, end, attempt, dueAtMs, reason, unread, isDue, isGone: false };
     this.messages += end - start;
     this.runs.add(entry);
     if (isDue) heapPush(this.due, entry, isLower);

@@ -1,4 +1,4 @@
-/** Acks, nacks, extensions and releases: a lease that has ended is refused, the rest is carried out. Shard thread. */
+/** Acks, nacks, extensions, releases and what could not be read: a lease that has ended is refused, the rest is carried out. Shard thread. */
 import { getU64 } from '../base/bytes.ts';
 import { readText } from '../protocol/batch/text-bytes.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
@@ -70,11 +70,12 @@ export class SettlePath {
     if (action === envelope.SETTLE_EXTEND)
       return one.extend(leaseId, start, end, clock.monotonicMs() + argument);
     if (action === envelope.SETTLE_RELEASE) one.noteReturn(leaseId, argument);
-    const { parts, attempt } = one.close(leaseId, start, end);
+    const { parts, attempt, unread } = one.close(leaseId, start, end);
     if (parts.length === 0) return false;
     if (action === envelope.SETTLE_ACK)
       for (const [from, to] of parts) this.groups.settle(one, from, to);
     else if (action === envelope.SETTLE_RELEASE) this.groups.release(one, parts, attempt);
+    else if (action === envelope.SETTLE_UNREAD) this.groups.postpone(one, parts, attempt, unread);
     else {
       const delay = argument === envelope.SETTLE_DELAY_DEFAULT ? DELAY_OF_GROUP : argument;
       this.groups.retry(one, parts, attempt, delay, reason);

@@ -6,11 +6,7 @@ import type { ErrorCode } from '../base/error-codes.ts';
 import type { ConsumeQueue } from '../log/consume-queue.ts';
 import { segmentName } from '../log/file-names.ts';
 import type { ShardEvent } from '../protocol/shard-control.ts';
-
-/** Milliseconds until the second attempt; each further one waits twice as long. */
-const RETRY_MS_MIN = 100;
-/** And never longer than this: a disk that is back is used soon. */
-const RETRY_MS_MAX = 5000;
+import { READ_AGAIN_MS_MAX, readAgainMs } from './read-again.ts';
 
 /** The page that holds an entry, or the one that follows it. */
 export type Place = {
@@ -74,7 +70,7 @@ export class UnreadableSegments {
       return;
     }
     const failures = (known?.failures ?? 0) + 1;
-    const retryMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(failures - 1, 16));
+    const retryMs = readAgainMs(failures);
     const state = { failures, retryMs, retryAtMs: nowMs + retryMs };
     const seen = { code: error.code, text: this.textOf(place.segment, error) };
     if (known !== undefined) Object.assign(known, state, seen);
@@ -120,7 +116,7 @@ export class UnreadableSegments {
     const position = segment * this.segmentBytes;
     return (
       `the queues' entries in ${segmentName(segment)}, position ${position} to ${position + this.segmentBytes}, cannot be read ` +
-      `(${code}: ${message}). Consumers that need them wait, nothing is skipped, and it is tried again every ${RETRY_MS_MAX} ms. ` +
+      `(${code}: ${message}). Consumers that need them wait, nothing is skipped, and it is tried again every ${READ_AGAIN_MS_MAX} ms. ` +
       'Check the disk and the file; one that is lost for good is given up by moving it away and starting the broker again'
     );
   }

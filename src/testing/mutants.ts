@@ -200,11 +200,11 @@ export const DELIVERY: readonly Mutant[] = [
         file: 'shard/group-queue.js',
         find: `const lease = this.leases.get(leaseId);
         if (lease === undefined)
-            return { parts: [], attempt: 0 };`,
+            return { parts: [], attempt: 0, unread: 0 };`,
         replace: `const lease = this.leases.get(leaseId) ??
             [...this.leases.values()].find(({ open }) => open.has(start));
         if (lease === undefined)
-            return { parts: [], attempt: 0 };`,
+            return { parts: [], attempt: 0, unread: 0 };`,
       },
     ],
     watcher: simulation('sync', 4),

@@ -240,39 +240,3 @@ test('what has left the memory is read from files, in order, between live messag
     [0, 1, 2, 3, 4],
   );
 });
-
-test('a batch that cannot be read counts as a failed attempt and does not stop the others', async () => {
-  const rig = await AcceptorRig.start({
-    shards: 1,
-    config: { defaultMaxAttempts: 2, defaultRetryBackoffMs: [0] },
-    shardConfig: { tailBytes: 64 * KIB },
-  });
-  const client = rig.connect();
-  for (let body = 0; body < 60; body += 1)
-    await rig.ask(client, {
-      op: 'send',
-      topic: 't',
-      queueId: 0,
-      messages: [{ body, properties: { pad: BODY } }],
-    });
-  const [shard] = rig.shards;
-  assert.ok(shard);
-  const readCold = shard.readCold.bind(shard);
-  let failing: number | undefined;
-  shard.readCold = (position, bytes) => {
-    failing ??= position;
-    if (position === failing) throw new Error('the disk is sad');
-    return readCold(position, bytes);
-  };
-  await rig.ask(client, {
-    op: 'subscribe',
-    topic: 't',
-    group: 'g',
-    from: 'earliest',
-    credit: 1000,
-  });
-  await rig.pass(500, 100);
-  const bodies = client.take('message').map((message) => message['body'] as number);
-  assert.equal(bodies.length, 59);
-  assert.ok(rig.lines.some((line) => line.event === 'cold-read-failed'));
-});

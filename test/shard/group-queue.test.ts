@@ -161,5 +161,6 @@ test('what has used up its attempts leaves the queue although the group has no m
   queue.retry({ start: 0, end: 2, attempt: 4, dueAtMs: 0, reason: 'refused' }, 0);
   assert.equal(queue.next(9, 0, 4), undefined);
   const range = queue.next(9, 0, 3);
-  assert.deepEqual(range, { start: 0, end: 2, attempt: 4, isRetry: true, reason: 'refused' });
+  const expected = { start: 0, end: 2, attempt: 4, isRetry: true, reason: 'refused', unread: 0 };
+  assert.deepEqual(range, expected);
 });
