@@ -159,7 +159,7 @@ function shardMetrics(host: ShardHost, news: ShardNews): MetricSnapshot[] {
     ),
     gauge(
       'sluice_unreadable_segments',
-      'Segments whose entries the disk does not give: consumers that need them wait.',
+      'Segments whose entries the disk does not give, and 1 while dead letters wait for it.',
       news.unreadableSegments(config.shard),
       labels,
     ),

@@ -25,8 +25,8 @@ export class DeadLetters {
   /** Taken out of their group queue, waiting for the dead-letter topic to exist. */
   private waiting: { one: GroupQueue; range: NextRange }[] = [];
   private readonly askedAtMs = new Map<number, number>();
-  /** Where the last redrive of a dead-letter queue that is under way ends. */
-  private readonly redriveEnds = new Map<ConsumeQueue, number>();
+  /** Redrives of a dead-letter queue that are under way, and where the last of them ends. They may end in any order. */
+  private readonly redrives = new Map<ConsumeQueue, { open: number; end: number }>();
 
   constructor(context: ShardContext, groups: GroupTable, copier: MessageCopier) {
     this.context = context;
@@ -72,23 +72,34 @@ export class DeadLetters {
       return;
     }
     one.raiseTo(letters.minOffset);
-    let redriven = 0;
     // What a request before is still sending is left to it.
-    const next = Math.max(one.settledThrough, this.redriveEnds.get(letters) ?? 0);
-    const end = Math.max(next, Math.min(letters.visibleEnd, next + max));
-    this.redriveEnds.set(letters, end);
-    this.copier.add({
-      ...{ source: letters, next, end },
-      route: (reader) => this.routeBack(reader),
-      onPart: (start, end, isCopied) => {
-        if (isCopied) redriven += end - start;
-        this.groups.settle(one, start, end);
-      },
-      onEnd: () => {
-        if (this.redriveEnds.get(letters) === end) this.redriveEnds.delete(letters);
-        done(redriven);
-      },
-    });
+    const under = this.redrives.get(letters) ?? { open: 0, end: 0 };
+    const from = Math.max(one.settledThrough, under.end);
+    const runs = one.unsettledRuns(from, letters.visibleEnd, max);
+    // Nothing to do is done when what is before it is.
+    if (runs.length === 0) runs.push([from, from]);
+    this.redrives.set(letters, under);
+    under.open += 1;
+    let redriven = 0;
+    let open = runs.length;
+    for (const [start, end] of runs) {
+      under.end = Math.max(under.end, end);
+      this.copier.add({
+        ...{ source: letters, start, end },
+        route: (reader) => this.routeBack(reader),
+        onPart: (partStart, partEnd, isCopied) => {
+          if (isCopied) redriven += partEnd - partStart;
+          this.groups.settle(one, partStart, partEnd);
+        },
+        onEnd: () => {
+          open -= 1;
+          if (open > 0) return;
+          under.open -= 1;
+          if (under.open === 0) this.redrives.delete(letters);
+          done(redriven);
+        },
+      });
+    }
   }
 
   /** This shard's queue of a group's dead-letter topic. */
@@ -115,7 +126,7 @@ export class DeadLetters {
     ).slice(0, REASON_LENGTH_MAX);
     this.copier.add({
       source,
-      next: range.start,
+      start: range.start,
       end: range.end,
       route: (reader, queueOffset) => ({
         queue: letters,

@@ -304,6 +304,19 @@ export class GroupQueue {
     return Math.max(0, end - this.settledThrough) - above;
   }
 
+  /** The messages from `from` to below `end` that are not settled: runs with `max` messages in all. */
+  unsettledRuns(from: number, end: number, max: number): [start: number, end: number][] {
+    const runs: [number, number][] = [];
+    let left = max;
+    for (let start = this.settled.firstMissing(from); start < end && left > 0; ) {
+      const stop = Math.min(this.settled.nextStart(start), end, start + left);
+      runs.push([start, stop]);
+      left -= stop - start;
+      start = this.settled.firstMissing(stop);
+    }
+    return runs;
+  }
+
   /** May nothing new be delivered until something is settled? Bounds memory, not the distance that acks may lie apart. */
   get isWindowFull(): boolean {
     if (this.leases.size >= GROUP_QUEUE_LEASES_MAX) return true;

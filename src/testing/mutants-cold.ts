@@ -38,6 +38,44 @@ export const COLD_MUTANTS: readonly Mutant[] = [
     watcher: { kind: 'test', file: 'shard/unread.test.js' },
   },
   {
+    name: 'one dead letter that cannot be read holds up all others',
+    plants: [
+      {
+        file: 'shard/message-copier.js',
+        find: 'heapPush(this.aside, work, isEarlier);',
+        replace: 'this.ready.unshift(work);',
+      },
+    ],
+    watcher: { kind: 'test', file: 'shard/message-copier.test.js' },
+  },
+  {
+    name: 'a new dead letter is behind all that the disk refuses',
+    plants: [
+      {
+        file: 'shard/message-copier.js',
+        find: 'this.ready.push(first);',
+        replace: 'this.ready.push(first, ...this.aside.splice(0));',
+      },
+    ],
+    watcher: { kind: 'test', file: 'shard/message-copier.test.js' },
+  },
+  {
+    name: 'a redrive that ends before an older one sends back again what that one has sent',
+    plants: [
+      {
+        file: 'shard/dead-letters.js',
+        find: 'if (under.open === 0)',
+        replace: 'if (under.open >= 0)',
+      },
+      {
+        file: 'shard/dead-letters.js',
+        find: 'one.unsettledRuns(from, letters.visibleEnd, max)',
+        replace: '[[from, Math.max(from, Math.min(letters.visibleEnd, from + max))]]',
+      },
+    ],
+    watcher: { kind: 'test', file: 'shard/message-copier.test.js' },
+  },
+  {
     name: 'a page of entries is believed without its checksum',
     plants: [
       {
