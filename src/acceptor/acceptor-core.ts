@@ -125,8 +125,11 @@ export class AcceptorCore {
       rates: this.rates,
       wrote: (session, bytes) => this.replies.wrote(session, bytes),
     });
-    const troubles = new ColdTroubles(clock, log, this.deadlines);
-    this.deliveries = new Deliveries(log, this.links, this.coldReads, handOver, troubles);
+    this.deliveries = new Deliveries({
+      ...{ clock, log, links: this.links, deadlines: this.deadlines },
+      ...{ coldReads: this.coldReads, handOver },
+      troubles: new ColdTroubles(clock, log, this.deadlines),
+    });
     this.delays = new Delays(clock, config.delayMsMax, config.delayLevelsMs);
     this.delayed = new Delayed(this.links, this.topics, prefix);
     const { readCold } = options;

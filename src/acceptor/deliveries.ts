@@ -2,6 +2,7 @@
  * From DELIVER records to consumers, in the order in which the shard sent them: what is in memory goes at once, what must
  * be read from a file is read ahead within bounds, and everything behind it waits its turn.
  */
+import type { Clock } from '../base/clock.ts';
 import { toSluiceError } from '../base/errors.ts';
 import { COLD_QUEUE_MAX, COLD_READS_PER_SUBSCRIPTION_MAX } from '../base/limits.ts';
 import type { Logger } from '../base/log-sink.ts';
@@ -9,31 +10,35 @@ import { isLostForGood } from '../log/stored-read.ts';
 import type { ColdReads } from './cold-reads.ts';
 import type { ColdTroubles } from './cold-troubles.ts';
 import { HOLD_COLD, HOLD_READER } from './credit-ledger.ts';
+import type { Deadlines } from './deadlines.ts';
 import type { DeliveryEntry } from './delivery-entry.ts';
 import type { HandOver } from './hand-over.ts';
 import type { ShardLinks } from './shard-links.ts';
 import { checkStored } from './stored-extent.ts';
 import { type Subscription, sessionOf } from './subscription.ts';
 
-export class Deliveries {
-  private readonly log: Logger;
-  private readonly links: ShardLinks;
-  private readonly coldReads: ColdReads;
-  private readonly handOver: HandOver;
-  private readonly troubles: ColdTroubles;
+export type DeliveryParts = {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly links: ShardLinks;
+  readonly deadlines: Deadlines;
+  readonly coldReads: ColdReads;
+  readonly handOver: HandOver;
+  readonly troubles: ColdTroubles;
+};
 
-  constructor(
-    log: Logger,
-    links: ShardLinks,
-    coldReads: ColdReads,
-    handOver: HandOver,
-    troubles: ColdTroubles,
-  ) {
-    this.log = log;
-    this.links = links;
-    this.coldReads = coldReads;
-    this.handOver = handOver;
-    this.troubles = troubles;
+/** Part of a lease after which what still waits for its file goes back: the shard must hear of it before the lease ends. */
+const LATE_PART = 0.75;
+
+export class Deliveries {
+  private readonly parts: DeliveryParts;
+  private readonly handOver: HandOver;
+  /** Subscriptions with a deadline for the first of what waits. */
+  private readonly timed = new Set<Subscription>();
+
+  constructor(parts: DeliveryParts) {
+    this.parts = parts;
+    this.handOver = parts.handOver;
   }
 
   /** A delivery arrived from a shard; its bytes in the tail are valid until this returns. */
@@ -43,12 +48,13 @@ export class Deliveries {
       this.handOver.giveBack(subscription, entry, 0);
       return;
     }
-    const { port } = this.links.get(entry.shard);
+    const { port } = this.parts.links.get(entry.shard);
     // Behind a cold one everything waits its turn, so that the order is kept.
     const isHot = !entry.isCold && cold.length === 0;
     const stored = isHot ? port.tailView(entry.position, entry.batchBytes) : undefined;
     if (stored === undefined) {
       cold.push(entry);
+      this.watchLate(subscription);
       if (cold.length >= COLD_QUEUE_MAX) ledger.hold(HOLD_COLD);
       this.readAhead(subscription);
     } else this.handOver.hand(subscription, entry, stored);
@@ -64,12 +70,8 @@ export class Deliveries {
   /** The shard is gone, and with it the leases of what it delivered. */
   dropShard(subscription: Subscription, shard: number): void {
     const { cold } = subscription;
-    const reading = cold.slice(0, subscription.coldReading);
-    subscription.coldReading = reading.filter((entry) => entry.shard !== shard).length;
-    for (const entry of cold.splice(0)) {
-      if (entry.shard === shard) this.drop(entry);
-      else cold.push(entry);
-    }
+    for (let index = cold.length - 1; index >= 0; index -= 1)
+      if (cold[index]?.shard === shard) this.takeOut(subscription, index);
     this.resume(subscription);
   }
 
@@ -94,11 +96,40 @@ export class Deliveries {
   }
 
   private giveBackCold(subscription: Subscription): void {
-    subscription.coldReading = 0;
-    for (const entry of subscription.cold.splice(0)) {
-      this.drop(entry);
-      this.handOver.giveBack(subscription, entry, 0);
-    }
+    while (subscription.cold.length > 0) this.giveBackFirst(subscription);
+  }
+
+  private giveBackFirst(subscription: Subscription): void {
+    const entry = this.takeOut(subscription, 0);
+    if (entry !== undefined) this.handOver.giveBack(subscription, entry, 0);
+  }
+
+  /** Out of the line. Its read, if it is under way, goes on and has nobody to go to. */
+  private takeOut(subscription: Subscription, index: number): DeliveryEntry | undefined {
+    const [entry] = subscription.cold.splice(index, 1);
+    if (entry === undefined || index >= subscription.coldReading) return entry;
+    subscription.coldReading -= 1;
+    if (entry.stored === undefined) subscription.coldStray += 1;
+    this.drop(entry);
+    return entry;
+  }
+
+  /** Nobody has seen what a slow disk has not given before the lease ended: it must not count as an attempt. */
+  private watchLate(subscription: Subscription): void {
+    const [first] = subscription.cold;
+    if (first === undefined || this.timed.has(subscription)) return;
+    this.timed.add(subscription);
+    this.parts.deadlines.add(lateAtMs(first), () => {
+      this.timed.delete(subscription);
+      if (subscription.state === 'gone') return;
+      const nowMs = this.parts.clock.monotonicMs();
+      for (let late = subscription.cold[0]; late !== undefined; late = subscription.cold[0]) {
+        if (lateAtMs(late) > nowMs) break;
+        this.giveBackFirst(subscription);
+      }
+      this.resume(subscription);
+      this.watchLate(subscription);
+    });
   }
 
   private readAhead(subscription: Subscription): void {
@@ -106,11 +137,12 @@ export class Deliveries {
     while (
       !ledger.isReaderHeld &&
       subscription.state !== 'gone' &&
-      subscription.coldReading < Math.min(cold.length, COLD_READS_PER_SUBSCRIPTION_MAX)
+      subscription.coldReading < cold.length &&
+      subscription.coldReading + subscription.coldStray < COLD_READS_PER_SUBSCRIPTION_MAX
     ) {
       const entry = cold[subscription.coldReading] as DeliveryEntry;
       subscription.coldReading += 1;
-      this.coldReads.readAhead(entry.shard, entry.position, entry.batchBytes).then(
+      this.parts.coldReads.readAhead(entry.shard, entry.position, entry.batchBytes).then(
         (stored) => this.arrived(subscription, entry, stored),
         (error: unknown) => this.unreadable(subscription, entry, error),
       );
@@ -121,6 +153,7 @@ export class Deliveries {
     entry.stored = stored;
     if (!subscription.cold.includes(entry)) {
       this.drop(entry);
+      this.strayEnded(subscription);
       return;
     }
     try {
@@ -137,21 +170,29 @@ export class Deliveries {
   private drop(entry: DeliveryEntry): void {
     if (entry.stored === undefined) return;
     entry.stored = undefined;
-    this.coldReads.done(entry.batchBytes);
+    this.parts.coldReads.done(entry.batchBytes);
+  }
+
+  private strayEnded(subscription: Subscription): void {
+    subscription.coldStray -= 1;
+    this.readAhead(subscription);
   }
 
   private unreadable(subscription: Subscription, entry: DeliveryEntry, error: unknown): void {
     const index = subscription.cold.indexOf(entry);
-    if (index < 0) return;
+    if (index < 0) {
+      this.strayEnded(subscription);
+      return;
+    }
     subscription.cold.splice(index, 1);
     subscription.coldReading -= 1;
     const failure = toSluiceError(error, 'STORAGE_IO');
     const { shard, position } = entry;
     if (isLostForGood(failure.code)) {
-      this.log.error('cold-read-failed', { shard, position, error: failure });
+      this.parts.log.error('cold-read-failed', { shard, position, error: failure });
       this.handOver.fail(subscription, entry, failure.code);
     } else {
-      this.troubles.failed(shard, position, failure);
+      this.parts.troubles.failed(shard, position, failure);
       // It only waited behind what must be read, and the shard may have it in memory still.
       if (entry.isCold) this.handOver.postpone(subscription, entry);
       else this.handOver.giveBack(subscription, entry, 0);
@@ -178,4 +219,9 @@ export class Deliveries {
       this.drop(entry);
     }
   }
+}
+
+/** Monotonic time at which a delivery is given back, unless it was read. */
+function lateAtMs({ arrivedAtMs, leaseMs }: DeliveryEntry): number {
+  return arrivedAtMs + leaseMs * LATE_PART;
 }

@@ -46,6 +46,8 @@ export type Subscription = {
   readonly cold: DeliveryEntry[];
   /** Cold reads under way, of the first entries of `cold`. */
   coldReading: number;
+  /** Cold reads under way of what has left `cold` meanwhile. */
+  coldStray: number;
   /** `active` once it may be given queues; `gone` when it ended. */
   state: 'attaching' | 'active' | 'gone';
 };

@@ -132,6 +132,7 @@ export class Subscriptions {
       returned: new ReturnedRanges(),
       cold: [],
       coldReading: 0,
+      coldStray: 0,
       state: 'attaching',
     };
     this.byNumber.set(number, subscription);

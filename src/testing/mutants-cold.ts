@@ -27,6 +27,17 @@ export const COLD_MUTANTS: readonly Mutant[] = [
     watcher: { kind: 'test', file: 'acceptor/cold-reads.test.js' },
   },
   {
+    name: 'a disk that answers later than a lease lasts uses up delivery attempts',
+    plants: [
+      {
+        file: 'acceptor/deliveries.js',
+        find: 'deadlines.add(lateAtMs(first), ',
+        replace: 'deadlines.add(Number.POSITIVE_INFINITY, ',
+      },
+    ],
+    watcher: { kind: 'test', file: 'acceptor/cold-reads.test.js' },
+  },
+  {
     name: 'what a disk does not give is asked for without a pause',
     plants: [
       {

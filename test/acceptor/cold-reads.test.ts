@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AcceptorConfig } from '../../src/acceptor/acceptor-options.ts';
 import { SluiceError } from '../../src/base/errors.ts';
+import { COLD_READS_PER_SUBSCRIPTION_MAX } from '../../src/base/limits.ts';
 import { KIB } from '../../src/base/units.ts';
 import { storageIoError } from '../../src/log/storage-rules.ts';
 import { AcceptorRig } from '../../src/testing/acceptor-rig.ts';
@@ -22,10 +23,10 @@ async function lagging(count: number, config: Partial<AcceptorConfig>): Promise<
   return rig;
 }
 
-async function lateSubscriber(rig: AcceptorRig, ordered = false): Promise<FakeConnection> {
+async function lateSubscriber(rig: AcceptorRig, leaseMs = 600_000): Promise<FakeConnection> {
   const client = rig.connect();
-  const from = { from: 'earliest', credit: 1000, leaseMs: 600_000 };
-  await rig.ask(client, { op: 'subscribe', topic: 't', group: 'g', ...from, ordered });
+  const from = { from: 'earliest', credit: 1000, leaseMs };
+  await rig.ask(client, { op: 'subscribe', topic: 't', group: 'g', ...from });
   return client;
 }
 
@@ -122,4 +123,26 @@ test('a consumer that goes away before the disk gave it anything has seen nothin
     messages.map((message) => [message['body'], message['attempt']]),
     Array.from({ length: 60 }, (_, body) => [body, 1]),
   );
+});
+
+test('a disk that answers later than a lease lasts costs no delivery attempt, no order and no memory', async () => {
+  const rig = await lagging(60, FEW_ATTEMPTS);
+  let open: () => void = () => {};
+  rig.coldGate = new Promise((resolve) => {
+    open = resolve;
+  });
+  const client = await lateSubscriber(rig, 10_000);
+  await rig.pass(120_000, 500);
+  assert.deepEqual(client.take('message'), []);
+  // What nobody waits for any more is still being read: no more than that is begun.
+  const { counters, coldReads } = rig.acceptor.core;
+  const begun = counters.coldReads + coldReads.waitingCount;
+  assert.ok(begun <= COLD_READS_PER_SUBSCRIPTION_MAX, `${begun} reads`);
+  open();
+  await rig.pass(500, 100);
+  assert.deepEqual(
+    client.take('message').map((message) => [message['body'], message['attempt']]),
+    Array.from({ length: 60 }, (_, body) => [body, 1]),
+  );
+  assert.equal(coldReads.budgetUsed, 0);
 });
