@@ -5,6 +5,7 @@
 import type { ShardPort } from '../acceptor/shard-port.ts';
 import type { Clock } from '../base/clock.ts';
 import { FlusherAgent } from '../commit/flusher-agent.ts';
+import type { OnFlush } from '../commit/log-writer.ts';
 import type { LogMemory } from '../log/log-memory.ts';
 import { MemoryStorage } from '../log/memory-storage.ts';
 import { readStoredBatch } from '../log/stored-read.ts';
@@ -54,6 +55,8 @@ export class InlineShard implements ShardHost {
     this.logMemory = logMemoryOf(memory);
     const tail = tailOf(memory);
     const shardSide = shardRings(memory, 0);
+    this.flushLatency = new LatencyHistogram(new ArrayBuffer(LATENCY_HISTOGRAM_BYTES), 0);
+    const onFlush: OnFlush = (durationMs) => this.flushLatency.record(durationMs * 1000);
     const opened = openShard({
       config,
       storage: this.storage,
@@ -64,11 +67,11 @@ export class InlineShard implements ShardHost {
       jobs: new InlineJobs(this.storage),
       epoch: 1,
       wakeFlusher: () => {},
+      onFlush,
       meter: this.deferred,
     });
     this.agent = opened.agent;
     this.metadata = opened.metadata;
-    this.flushLatency = new LatencyHistogram(new ArrayBuffer(LATENCY_HISTOGRAM_BYTES), 0);
     this.flusher = new FlusherAgent({
       storage: this.storage,
       tail,
@@ -76,10 +79,11 @@ export class InlineShard implements ShardHost {
       clock,
       mode: config.flushMode,
       flushIntervalMs: config.flushIntervalMs,
+      shardSyncMicrosMax: config.shardSyncMicrosMax,
       segmentBytes: config.segmentBytes,
       epoch: 1,
       position: opened.position,
-      onFlush: (durationMs) => this.flushLatency.record(durationMs * 1000),
+      onFlush,
     });
     this.port = {
       shard: config.shard,

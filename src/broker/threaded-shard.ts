@@ -206,8 +206,7 @@ export class ThreadedShard implements ShardHost {
       epoch: reign?.epoch ?? 1,
       logId: reign?.logId,
       news: ofShard,
-      meter: this.meter,
-      jobs,
+      ...{ histogram: this.histogram, meter: this.meter, jobs },
     };
     const word = shardWordOf(memory);
     const shard = new Worker(SHARD_WORKER, {
@@ -292,6 +291,7 @@ export class ThreadedShard implements ShardHost {
       histogram: this.histogram,
       mode: this.config.flushMode,
       flushIntervalMs: this.config.flushIntervalMs,
+      shardSyncMicrosMax: this.config.shardSyncMicrosMax,
       segmentBytes: this.config.segmentBytes,
       epoch,
       news: port && { port, wordAt: REPLICATION_WORD_AT },

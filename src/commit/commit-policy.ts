@@ -2,7 +2,9 @@
  * Which positions an acknowledgement waits for: the flush mode says when the disk counts, the acknowledgement mode whether
  * slaves do. Shard thread, once a duty cycle.
  */
-import type { FlushMode } from './flusher-agent.ts';
+
+/** When the disk is told to keep what was written: before each ack, or at an interval. @source RocketMQ FlushDiskType */
+export type FlushMode = 'SYNC_FLUSH' | 'ASYNC_FLUSH';
 
 /** When a master acknowledges: alone, or when slaves have it too. @source RocketMQ BrokerRole */
 export type AckMode = 'ASYNC_MASTER' | 'SYNC_MASTER';

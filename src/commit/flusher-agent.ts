@@ -9,10 +9,9 @@ import { CheckpointWriter } from '../log/checkpoint.ts';
 import type { LogMemory } from '../log/log-memory.ts';
 import type { Storage } from '../log/storage.ts';
 import type { TailWindow } from '../log/tail-window.ts';
-import { LogWriter } from './log-writer.ts';
-
-/** When the disk is told to keep what was written: before each ack, or at an interval. @source RocketMQ FlushDiskType */
-export type FlushMode = 'SYNC_FLUSH' | 'ASYNC_FLUSH';
+import type { FlushMode } from './commit-policy.ts';
+import { barrier, LogWriter, type OnFlush } from './log-writer.ts';
+import { ShardShare } from './shard-share.ts';
 
 /** Milliseconds between two checkpoints, at least. */
 const CHECKPOINT_INTERVAL_MS = 1000;
@@ -29,16 +28,15 @@ export type FlusherOptions = {
   readonly epoch: number;
   /** End of the recovered log. */
   readonly position: number;
-  /** Told of each barrier: how long it took, how many bytes it covered. */
-  readonly onFlush?: (durationMs: number, bytes: number) => void;
+  readonly onFlush?: OnFlush;
+  readonly shardSyncMicrosMax?: number | undefined;
 };
 
 export class FlusherAgent {
   private readonly options: FlusherOptions;
   private readonly checkpoint: CheckpointWriter;
   private readonly writer: LogWriter;
-  private written: number;
-  private flushed: number;
+  private readonly share: ShardShare;
   private flushedAtMs = 0;
   private checkpointAtMs = 0;
   private checkpointed: number;
@@ -48,10 +46,9 @@ export class FlusherAgent {
   constructor(options: FlusherOptions) {
     this.options = options;
     this.checkpoint = new CheckpointWriter(options.storage, options.epoch);
-    this.written = options.position;
-    this.flushed = options.position;
     this.checkpointed = options.position;
     this.writer = new LogWriter(options);
+    this.share = new ShardShare(options);
   }
 
   /** Writes and flushes once. @returns bytes written or flushed; 0 when there was nothing to do */
@@ -73,11 +70,10 @@ export class FlusherAgent {
   hasWork(): boolean {
     if (this.failure !== undefined) return false;
     const { memory } = this.options;
-    return (
-      memory.appended.observe() > memory.written.observe() ||
-      memory.faultCode() !== undefined ||
-      this.isBarrierDue()
-    );
+    if (memory.faultCode() !== undefined) return true;
+    // The shard has the turn: what it leaves it announces when it has given it back.
+    if (memory.isWriting || this.share.isLeftToShard()) return false;
+    return memory.appended.observe() > memory.written.observe() || this.isBarrierDue();
   }
 
   /** Milliseconds until the next barrier is due under ASYNC_FLUSH; how long the thread may sleep. */
@@ -94,7 +90,7 @@ export class FlusherAgent {
     if (this.failure === undefined && !this.hasShardFailed()) {
       // A write of the shard is over within microseconds. The turn is not given back: what comes now would be in no checkpoint.
       while (!this.options.memory.claimWriting());
-      this.written = this.writer.write();
+      this.writer.write();
       if (this.isDirty) this.flush();
       // Clean, when the log was this broker's own: whoever follows this log knows that nothing he has of it is missing here.
       this.checkpoint.write(this.flushed, this.options.memory.isLeading);
@@ -106,12 +102,12 @@ export class FlusherAgent {
   /** Moves the positions, when the shard does not write just now. It never waits for a sync: meanwhile it only appends. */
   private advance(): number {
     const { memory } = this.options;
-    if (!memory.claimWriting()) return 0;
+    if (this.share.isLeftToShard() || !memory.claimWriting()) return 0;
     try {
-      const before = this.written + this.flushed;
-      this.written = this.writer.write();
+      const before = this.progress;
+      this.writer.write();
       if (this.isBarrierDue()) this.flush();
-      return this.written + this.flushed - before;
+      return this.progress - before;
     } finally {
       memory.releaseWriting();
     }
@@ -123,6 +119,14 @@ export class FlusherAgent {
     if (code === undefined) return false;
     this.failure = new SluiceError(code, 'the disk refused a write of the shard');
     return true;
+  }
+
+  private get flushed(): number {
+    return this.options.memory.flushed.observe();
+  }
+
+  private get progress(): number {
+    return this.options.memory.written.observe() + this.flushed;
   }
 
   /** Has anything been written that is not flushed? */
@@ -137,22 +141,18 @@ export class FlusherAgent {
   }
 
   private flush(): void {
-    const startedAt = this.options.clock.monotonicMs();
-    const bytes = this.written - this.flushed;
-    this.writer.sync(this.written);
-    this.flushed = this.written;
+    const written = this.options.memory.written.observe();
+    barrier(this.options, written, () => this.writer.sync(written));
     this.flushedAtMs = this.options.clock.monotonicMs();
-    // Publishes: these bytes survive a power cut. The only place where the position moves, after a successful sync.
-    this.options.memory.flushed.publish(this.flushed);
-    this.options.onFlush?.(this.flushedAtMs - startedAt, bytes);
   }
 
   private writeCheckpoint(): void {
-    if (this.checkpointed === this.flushed) return;
+    const { flushed } = this;
+    if (this.checkpointed === flushed) return;
     const now = this.options.clock.monotonicMs();
     if (now - this.checkpointAtMs < CHECKPOINT_INTERVAL_MS) return;
-    this.checkpoint.write(this.flushed);
-    this.checkpointed = this.flushed;
+    this.checkpoint.write(flushed);
+    this.checkpointed = flushed;
     this.checkpointAtMs = now;
   }
 }

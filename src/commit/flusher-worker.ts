@@ -7,7 +7,8 @@ import { FileStorage } from '../log/file-storage.ts';
 import { LogMemory } from '../log/log-memory.ts';
 import { TailWindow } from '../log/tail-window.ts';
 import { LatencyHistogram } from '../observe/latency-histogram.ts';
-import { FlusherAgent, type FlushMode } from './flusher-agent.ts';
+import type { FlushMode } from './commit-policy.ts';
+import { FlusherAgent } from './flusher-agent.ts';
 
 /** Plain data: the folder above allocates the memory and knows its plan. */
 export type FlusherWorkerData = {
@@ -19,6 +20,7 @@ export type FlusherWorkerData = {
   readonly histogram: SharedArrayBuffer;
   readonly mode: FlushMode;
   readonly flushIntervalMs: number;
+  readonly shardSyncMicrosMax: number | undefined;
   readonly segmentBytes: number;
   readonly epoch: number;
   /** How to tell the replication thread that there is more; undefined without replication. */
@@ -42,6 +44,7 @@ function run(data: FlusherWorkerData): void {
     clock: systemClock,
     mode: data.mode,
     flushIntervalMs: data.flushIntervalMs,
+    shardSyncMicrosMax: data.shardSyncMicrosMax,
     segmentBytes: data.segmentBytes,
     epoch: data.epoch,
     position: memory.written.observe(),

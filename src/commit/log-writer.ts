@@ -1,17 +1,19 @@
 /**
- * Hands the bytes that a shard appended to the operating system. Two threads may: the flusher, and under ASYNC_FLUSH the
- * shard itself, where waking another thread would cost more than the write. Who claims the turn has it alone, and moves the
- * written position. A failed write is final (research: reliability 2.3, point 6): it is reported and never tried again.
+ * Hands the bytes that a shard appended to the operating system, and makes them durable. Two threads may: the flusher, and the
+ * shard itself where waking another thread would cost more (`shard-share.ts`). Who claims the turn has it alone, and moves the
+ * written and the flushed position. A failed write or sync is final (research: reliability 2.3, point 6): it is reported and never
+ * tried again.
  */
+import type { Clock } from '../base/clock.ts';
 import { type SluiceError, toSluiceError } from '../base/errors.ts';
-import { KIB } from '../base/units.ts';
 import { segmentName } from '../log/file-names.ts';
 import type { LogMemory } from '../log/log-memory.ts';
 import type { Storage, StorageFile } from '../log/storage.ts';
 import type { TailWindow } from '../log/tail-window.ts';
+import { pieceBytesOf, ShardShare, type ShardShareOptions } from './shard-share.ts';
 
-/** More than this is worth a thread that has nothing else to do. */
-export const SMALL_WRITE_BYTES_MAX: number = 64 * KIB;
+/** Told of each barrier: how long it took, how many bytes it covered. */
+export type OnFlush = (durationMs: number, bytes: number) => void;
 
 export type LogWriterOptions = {
   readonly storage: Storage;
@@ -19,6 +21,30 @@ export type LogWriterOptions = {
   readonly memory: LogMemory;
   readonly segmentBytes: number;
 };
+
+export type BarrierParts = {
+  readonly memory: LogMemory;
+  readonly clock: Clock;
+  readonly onFlush?: OnFlush | undefined;
+};
+
+/**
+ * One barrier, by whoever has the turn.
+ *
+ * @param written - everything below is in files that `sync` covers, or that were synced before
+ * @throws STORAGE_IO
+ */
+export function barrier(parts: BarrierParts, written: number, sync: () => void): void {
+  const { memory, clock, onFlush } = parts;
+  const startedAt = clock.monotonicMs();
+  const bytes = written - memory.flushed.observe();
+  sync();
+  const durationMs = clock.monotonicMs() - startedAt;
+  // Publishes: these bytes survive a power cut. The only place where the position moves, after a successful sync.
+  memory.flushed.publish(written);
+  memory.noteSync(durationMs * 1000);
+  onFlush?.(durationMs, bytes);
+}
 
 /** The open file of one segment: the one that bytes went to last. */
 class OpenSegment {
@@ -93,22 +119,30 @@ export class LogWriter {
   }
 }
 
-/** The shard's end under ASYNC_FLUSH: writes what is little, into a segment that the flusher has begun. */
+export type SmallWriterOptions = LogWriterOptions & BarrierParts & ShardShareOptions;
+
+/** The shard's end: writes what is its share, and syncs it under SYNC_FLUSH. */
 export class SmallWriter {
   /** Why it stopped; undefined while it runs. */
   failure: SluiceError | undefined;
-  private readonly options: LogWriterOptions;
+  private readonly options: SmallWriterOptions;
   private readonly open: OpenSegment;
-  private readonly pieceBytes: number;
+  private readonly share: ShardShare;
 
-  constructor(options: LogWriterOptions) {
+  constructor(options: SmallWriterOptions) {
     this.options = options;
     this.open = new OpenSegment(options.storage);
-    this.pieceBytes = pieceBytesOf(options);
+    this.share = new ShardShare(options);
+  }
+
+  /** Is there something that the flusher leaves to it, and has nobody the turn? */
+  hasWork(): boolean {
+    const { memory } = this.options;
+    return this.failure === undefined && !memory.isWriting && this.share.isLeftToShard();
   }
 
   /**
-   * Writes everything appended, if it is little and the flusher does nothing.
+   * Writes everything appended, if it is the shard's share and the flusher does nothing.
    *
    * @returns false: the flusher must
    */
@@ -116,7 +150,10 @@ export class SmallWriter {
     const { memory } = this.options;
     if (this.failure !== undefined || !memory.claimWriting()) return false;
     try {
-      return this.writePiece(memory.written.observe(), memory.appended.observe());
+      const [written, appended] = [memory.written.observe(), memory.appended.observe()];
+      if (!this.share.covers(written, appended)) return false;
+      this.writePiece(written, appended);
+      return true;
     } catch (error) {
       this.failure = toSluiceError(error, 'STORAGE_IO');
       memory.reportFault('STORAGE_IO');
@@ -126,20 +163,12 @@ export class SmallWriter {
     }
   }
 
-  private writePiece(written: number, appended: number): boolean {
-    const { memory, tail, segmentBytes } = this.options;
-    const length = appended - written;
-    const place = written % segmentBytes;
-    if (place === 0 || length > SMALL_WRITE_BYTES_MAX) return false;
-    if ((written % this.pieceBytes) + length > this.pieceBytes) return false;
-    this.open.of(Math.floor(written / segmentBytes)).write(tail.at(written, length), place);
+  private writePiece(written: number, appended: number): void {
+    const { memory, tail, segmentBytes, mode } = this.options;
+    const file = this.open.of(Math.floor(written / segmentBytes));
+    file.write(tail.at(written, appended - written), written % segmentBytes);
     // Publishes: the operating system has the bytes, so a killed process loses none of them.
     memory.written.publish(appended);
-    return true;
+    if (mode === 'SYNC_FLUSH') barrier(this.options, appended, () => file.sync());
   }
-}
-
-/** What is in one piece both in memory and in its file. */
-function pieceBytesOf({ segmentBytes, tail }: LogWriterOptions): number {
-  return Math.min(segmentBytes, tail.windowBytes);
 }

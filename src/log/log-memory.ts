@@ -7,7 +7,12 @@ import { ERROR_CODES, type ErrorCode, errorCodeOf } from '../base/error-codes.ts
 import { CELL_BYTES, PositionCell } from '../memory/position-cell.ts';
 
 /** Bytes of shared memory for one LogMemory. */
-export const LOG_MEMORY_BYTES: number = 12 * CELL_BYTES;
+export const LOG_MEMORY_BYTES: number = 13 * CELL_BYTES;
+
+/** The mean of syncs moves by one part of so many with each. */
+const SYNC_SAMPLES = 8;
+/** Microseconds that one sync counts at most, so that a single slow one is soon outweighed. */
+const SYNC_SAMPLE_MICROS_MAX = 2000;
 
 /** The gate of a replicated shard before the replication thread has said anything: nothing is appended. */
 export const GATE_UNDECIDED = 0;
@@ -26,7 +31,7 @@ export class LogMemory {
   readonly appended: PositionCell;
   /** Written by whoever has the turn of writing: bytes below are with the operating system. */
   readonly written: PositionCell;
-  /** Written by the flusher: bytes below are on the disk. */
+  /** Written by whoever has the turn of writing: bytes below are on the disk. */
   readonly flushed: PositionCell;
   /** Written by the shard: acks may go out, and consumers see, up to here. */
   readonly commit: PositionCell;
@@ -40,6 +45,7 @@ export class LogMemory {
   private readonly opened: Int32Array;
   private readonly stop: Int32Array;
   private readonly writing: Int32Array;
+  private readonly sync: Int32Array;
 
   constructor(memory: SharedArrayBuffer, byteOffset: number) {
     this.appended = new PositionCell(memory, byteOffset);
@@ -54,9 +60,10 @@ export class LogMemory {
     this.gateWord = new Int32Array(memory, byteOffset + 9 * CELL_BYTES, 1);
     this.leads = new Int32Array(memory, byteOffset + 10 * CELL_BYTES, 1);
     this.writing = new Int32Array(memory, byteOffset + 11 * CELL_BYTES, 1);
+    this.sync = new Int32Array(memory, byteOffset + 12 * CELL_BYTES, 1);
   }
 
-  /** Flusher, or shard under ASYNC_FLUSH: takes the turn of writing to segment files. @returns false when the other has it */
+  /** Flusher or shard: takes the turn of writing to segment files. @returns false when the other has it */
   claimWriting(): boolean {
     return Atomics.compareExchange(this.writing, 0, 0, 1) === 0;
   }
@@ -64,6 +71,24 @@ export class LogMemory {
   /** Whoever has the turn: gives it back. */
   releaseWriting(): void {
     Atomics.store(this.writing, 0, 0);
+  }
+
+  /** Has one of the two the turn? */
+  get isWriting(): boolean {
+    return Atomics.load(this.writing, 0) !== 0;
+  }
+
+  /** Whoever has the turn: a sync has taken this long. */
+  noteSync(micros: number): void {
+    const sample = Math.min(Math.max(1, Math.round(micros)), SYNC_SAMPLE_MICROS_MAX);
+    const mean = Atomics.load(this.sync, 0);
+    const next = mean === 0 ? sample : mean + Math.round((sample - mean) / SYNC_SAMPLES);
+    Atomics.store(this.sync, 0, next);
+  }
+
+  /** Microseconds that the last few syncs took on average; 0 before the first. */
+  syncMicros(): number {
+    return Atomics.load(this.sync, 0);
   }
 
   /** Whoever had the turn when the disk refused: nothing is written any more. */

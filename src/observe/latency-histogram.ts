@@ -1,5 +1,5 @@
 /**
- * Latencies of one kind, counted in fixed buckets in shared memory: one thread records, any thread reads without asking.
+ * Latencies of one kind, counted in fixed buckets in shared memory: one thread at a time records, any thread reads without asking.
  * Two buckets to each power of two, so a percentile is at most half above the truth. Recording allocates nothing.
  *
  *   0        8      16                                                    byte
@@ -49,7 +49,7 @@ export type LatencySnapshot = {
 /**
  * One histogram over its slice of memory.
  *
- * @thread `record` on one thread only, which owns the slice; everything else on any
+ * @thread `record` on one thread, which owns the slice, or on whoever has a turn that only one has; everything else on any
  */
 export class LatencyHistogram {
   /**

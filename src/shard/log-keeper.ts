@@ -291,9 +291,8 @@ export class LogKeeper {
 
   /** @param mustGo - the oldest segments whose room is needed: what waits in them for its time is written again */
   private releaseUnused(mustGo: number): void {
-    // Recovery may have to begin with the older snapshot, when the newer one is damaged; a full disk cannot wait for that.
     const { isUnderPressure } = this.volume;
-    const safeEnd = this.snapshots.at(isUnderPressure ? -1 : 0)?.indexEnd ?? 0;
+    const safeEnd = this.safeEnd(isUnderPressure);
     if (isUnderPressure && safeEnd < this.indexEnd) this.snapshotSoon();
     const { segmentBytes } = this.context.config;
     const oldest = [...this.live.keys()].sort((left, right) => left - right).slice(0, mustGo);
@@ -317,6 +316,15 @@ export class LogKeeper {
     this.volume.release(segments, () => {
       for (const segment of segments) this.released.push({ segment, begun });
     });
+  }
+
+  /**
+   * Where recovery begins to read at the earliest: with the older snapshot, when the newer one is damaged. As long as there is but one it
+   * may be at the beginning of the log. A full disk cannot wait for that.
+   */
+  private safeEnd(isUnderPressure: boolean): number {
+    if (isUnderPressure) return this.snapshots.at(-1)?.indexEnd ?? 0;
+    return this.snapshots.length < SNAPSHOTS_KEPT ? 0 : (this.snapshots[0]?.indexEnd ?? 0);
   }
 
   /** Two snapshots of one position are one file: for the second to take its place beside the first the log must move. */

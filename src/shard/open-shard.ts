@@ -1,7 +1,7 @@
 /** Recovers a shard from its storage and builds its agent. Blocks: runs once, before the shard serves. */
 import type { Clock } from '../base/clock.ts';
 import { SluiceError } from '../base/errors.ts';
-import { SmallWriter } from '../commit/log-writer.ts';
+import { type OnFlush, SmallWriter } from '../commit/log-writer.ts';
 import { PendingReplies } from '../commit/pending-replies.ts';
 import { CheckpointWriter, readCheckpoint } from '../log/checkpoint.ts';
 import { ControlWriter } from '../log/control-record.ts';
@@ -53,6 +53,8 @@ export type OpenShardOptions = {
   /** A name for a log that has none, made by chance; without one it cannot have slaves. */
   readonly logId?: string;
   readonly wakeFlusher: () => void;
+  /** Told of each barrier that the shard makes itself. */
+  readonly onFlush?: OnFlush;
   /** Told of delayed messages that became visible; nobody when it is not given. */
   readonly meter?: DeferredMeter;
 };
@@ -133,9 +135,11 @@ export function openShard(options: OpenShardOptions): OpenedShard {
       ...{ logId: options.logId, held: start.held, meter: options.meter ?? SILENT_METER },
     },
     options.wakeFlusher,
-    config.flushMode === 'ASYNC_FLUSH'
-      ? new SmallWriter({ storage, tail: options.tail, memory, segmentBytes: config.segmentBytes })
-      : undefined,
+    new SmallWriter({
+      ...{ storage, tail: options.tail, memory, clock, mode: config.flushMode },
+      ...{ segmentBytes: config.segmentBytes, shardSyncMicrosMax: config.shardSyncMicrosMax },
+      onFlush: options.onFlush,
+    }),
   );
   reportStart(options, start, emit);
   return { agent, metadata: metadataOf(state), position: recovered.position };

@@ -56,7 +56,7 @@ export class ShardAgent {
   private readonly deadLetters: DeadLetters;
   private readonly replica: ReplicaSide | undefined;
   private readonly wakeFlusher: () => void;
-  private readonly smallWriter: SmallWriter | undefined;
+  private readonly smallWriter: SmallWriter;
   private readonly sender: ReplySender;
   private timerAtMs: number = Number.NEGATIVE_INFINITY;
   private draining: (() => void)[] = [];
@@ -78,7 +78,7 @@ export class ShardAgent {
       meter: DeferredMeter;
     },
     wakeFlusher: () => void,
-    smallWriter: SmallWriter | undefined,
+    smallWriter: SmallWriter,
   ) {
     this.context = context;
     this.jobs = jobs;
@@ -146,7 +146,7 @@ export class ShardAgent {
     if (memory.faultCode() !== undefined && this.context.fenced === undefined) return true;
     if (memory.flushed.observe() > log.flushed || memory.written.observe() > log.written)
       return true;
-    if (this.replica?.hasWork() === true) return true;
+    if (this.replica?.hasWork() === true || this.smallWriter.hasWork()) return true;
     return !this.isBlocked && ports.some((port) => !port.requests.isEmpty());
   }
 
@@ -315,10 +315,12 @@ export class ShardAgent {
 
   private publishAppended(): void {
     const { log } = this.context;
-    if (log.appended === this.publishedAppended) return;
+    const isNew = log.appended !== this.publishedAppended;
+    // What was appended while the flusher had the turn may have been left to this thread.
+    if (!isNew && !this.smallWriter.hasWork()) return;
     this.publishedAppended = log.appended;
-    log.publish();
-    if (this.smallWriter?.write() !== true) this.wakeFlusher();
+    if (isNew) log.publish();
+    if (!this.smallWriter.write()) this.wakeFlusher();
   }
 
   /** Takes over the positions of the disk and moves the commit position, or fences the shard when the disk has failed. */
@@ -345,7 +347,7 @@ export class ShardAgent {
   private fence(code: ErrorCode): void {
     const { context } = this;
     if (context.fenced !== undefined) return;
-    const cause = this.smallWriter?.failure?.message;
+    const cause = this.smallWriter.failure?.message;
     const text =
       `the disk refused a write or a sync${cause === undefined ? '' : ` (${cause})`}; ` +
       'what was not confirmed may be lost, and nothing more is taken';

@@ -1,6 +1,5 @@
 /** What a shard is told at start: plain values, checked by `src/config`. */
-import type { AckMode } from '../commit/commit-policy.ts';
-import type { FlushMode } from '../commit/flusher-agent.ts';
+import type { AckMode, FlushMode } from '../commit/commit-policy.ts';
 
 export type ShardConfig = {
   /** This shard, from 0. */
@@ -11,6 +10,8 @@ export type ShardConfig = {
   readonly isVolatile: boolean;
   /** Milliseconds between barriers under ASYNC_FLUSH. */
   readonly flushIntervalMs: number;
+  /** Microseconds of a sync up to which the shard does it itself; see `commit/shard-share.ts`. */
+  readonly shardSyncMicrosMax?: number;
   readonly segmentBytes: number;
   /** Segments prepared ahead of the one that is written. */
   readonly segmentsAhead: number;

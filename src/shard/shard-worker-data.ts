@@ -14,6 +14,8 @@ export type ShardWorkerData = {
   readonly logId: string | undefined;
   /** To the replication thread: a message when it sleeps and there is news for it. */
   readonly news: MessagePort | undefined;
+  /** Memory of the `LatencyHistogram` of barriers, which the flusher has too. */
+  readonly histogram: SharedArrayBuffer;
   /** Memory of a `SharedDeferredMeter`. */
   readonly meter: SharedArrayBuffer;
   /** Side jobs out, results in. */

@@ -6,6 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { toSluiceError } from '../base/errors.ts';
 import { FileStorage } from '../log/file-storage.ts';
+import { LatencyHistogram } from '../observe/latency-histogram.ts';
 import { SharedDeferredMeter } from './deferred-meter.ts';
 import { openShard } from './open-shard.ts';
 import type { ShardAgent } from './shard-agent.ts';
@@ -29,6 +30,7 @@ function open(): { agent: ShardAgent; memory: ReturnType<typeof logMemoryOf> } {
   const memory = logMemoryOf(data.memory);
   const tail = tailOf(data.memory);
   const flusherWord = flusherWordOf(data.memory);
+  const histogram = new LatencyHistogram(data.histogram, 0);
   const ports = data.memory.requests.map((_ring, acceptor) => {
     const word = acceptorWordOf(data.memory, acceptor);
     const { requests, replies } = shardRings(data.memory, acceptor);
@@ -49,6 +51,7 @@ function open(): { agent: ShardAgent; memory: ReturnType<typeof logMemoryOf> } {
     epoch: data.epoch,
     ...(data.logId === undefined ? {} : { logId: data.logId }),
     wakeFlusher: () => flusherWord.wake(),
+    onFlush: (durationMs) => histogram.record(durationMs * 1000),
     meter: new SharedDeferredMeter(data.meter),
   });
   memory.markOpened();

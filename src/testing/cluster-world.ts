@@ -5,7 +5,7 @@
 import { type Prng, seededPrng } from '../base/prng.ts';
 import { KIB, MIB } from '../base/units.ts';
 import type { ShardConfig, ShardReplication } from '../shard/shard-config.ts';
-import { RIG_CONFIG } from './shard-rig.ts';
+import { RIG_CONFIG, whoSyncs } from './shard-rig.ts';
 import { SimClock } from './sim-clock.ts';
 import { CHECKS } from './sim-halves.ts';
 import { SimViolation } from './sim-invariants.ts';
@@ -267,11 +267,12 @@ function randomMode(prng: Prng): ClusterMode {
 function randomConfig(prng: Prng, mode: ClusterMode): ShardConfig {
   const sizes = [16 * KIB, 32 * KIB, 64 * KIB];
   const segmentBytes = sizes[prng.integer(3)] as number;
+  const flushIntervalMs = 20 + prng.integer(100);
   return {
     ...RIG_CONFIG,
     ...CHECKS,
     flushMode: mode.flush,
-    flushIntervalMs: 20 + prng.integer(100),
+    ...{ flushIntervalMs, ...whoSyncs(flushIntervalMs) },
     segmentBytes,
     tailBytes: sizes[prng.integer(3)] as number,
     retentionBytes: prng.chance(0.35) ? 3 * segmentBytes : null,

@@ -1,13 +1,12 @@
 /** Planted bugs of writing, flushing and committing: what is acknowledged, or seen, before it is safe. */
 import { type Mutant, simulation } from './mutants.ts';
 
-const FLUSHER = 'commit/flusher-agent.js';
 const WRITER = 'commit/log-writer.js';
-const SYNC_AND_MOVE = `        this.writer.sync(this.written);
-        this.flushed = this.written;`;
-const WHEN_SYNC_FAILS = `        catch (error) {
-            if (error?.code !== 'STORAGE_IO')
-                throw error;`;
+const SHARE = 'commit/shard-share.js';
+const SYNC = '    sync();';
+const WHEN_SYNC_FAILS = `    catch (error) {
+        if (error?.code !== 'STORAGE_IO')
+            throw error;`;
 
 /** Acknowledged before it is safe, or seen. */
 export const EARLY_ACKS: readonly Mutant[] = [
@@ -26,9 +25,9 @@ export const EARLY_ACKS: readonly Mutant[] = [
     name: 'the flushed position moves before the sync has come back',
     plants: [
       {
-        file: FLUSHER,
-        find: SYNC_AND_MOVE,
-        replace: `        this.options.memory.flushed.publish(this.written);\n${SYNC_AND_MOVE}`,
+        file: WRITER,
+        find: SYNC,
+        replace: `    memory.flushed.publish(written);\n${SYNC}`,
       },
     ],
     watcher: simulation('sync', 5),
@@ -48,14 +47,13 @@ export const EARLY_ACKS: readonly Mutant[] = [
     name: 'an error of the sync is ignored',
     plants: [
       {
-        file: FLUSHER,
-        find: SYNC_AND_MOVE,
-        replace: `        try {
-            this.writer.sync(this.written);
-        }
+        file: WRITER,
+        find: SYNC,
+        replace: `    try {
+    ${SYNC}
+    }
 ${WHEN_SYNC_FAILS}
-        }
-        this.flushed = this.written;`,
+    }`,
       },
     ],
     watcher: simulation('sync', 5),
@@ -64,15 +62,14 @@ ${WHEN_SYNC_FAILS}
     name: 'a sync that failed is tried again, and the second answer believed',
     plants: [
       {
-        file: FLUSHER,
-        find: SYNC_AND_MOVE,
-        replace: `        try {
-            this.writer.sync(this.written);
-        }
+        file: WRITER,
+        find: SYNC,
+        replace: `    try {
+    ${SYNC}
+    }
 ${WHEN_SYNC_FAILS}
-            this.writer.sync(this.written);
-        }
-        this.flushed = this.written;`,
+    ${SYNC}
+    }`,
       },
     ],
     watcher: simulation('sync', 5),
@@ -90,8 +87,36 @@ ${WHEN_SYNC_FAILS}
   },
   {
     name: 'the shard begins a segment itself, and the flusher never syncs the one before',
-    plants: [{ file: WRITER, find: 'place === 0 || ', replace: '' }],
+    plants: [
+      {
+        file: SHARE,
+        find: 'if (written % this.options.segmentBytes === 0)',
+        replace: 'if (written < 0)',
+      },
+    ],
     watcher: simulation('async', 160),
+  },
+  {
+    name: 'a shard that syncs itself does not',
+    plants: [
+      {
+        file: WRITER,
+        find: 'barrier(this.options, appended, () => file.sync())',
+        replace: 'barrier(this.options, appended, () => {})',
+      },
+    ],
+    watcher: simulation('sync'),
+  },
+  {
+    name: 'the shard does not look for what the flusher has left to it',
+    plants: [
+      {
+        file: 'shard/shard-agent.js',
+        find: '!isNew && !this.smallWriter.hasWork()',
+        replace: '!isNew',
+      },
+    ],
+    watcher: { kind: 'test', file: 'shard/shard-syncs.test.js' },
   },
   {
     name: 'a message can be seen as soon as it is appended',

@@ -40,6 +40,17 @@ function testFile(file: string): Watcher {
 /** What recovery finds, and what it does to it. */
 export const RECOVERY: readonly Mutant[] = [
   {
+    name: 'retention lets go what only a single snapshot makes unnecessary',
+    plants: [
+      {
+        file: 'shard/log-keeper.js',
+        find: 'this.snapshots.length < SNAPSHOTS_KEPT ? 0 : ',
+        replace: '',
+      },
+    ],
+    watcher: testFile('shard/log-keeper.test.js'),
+  },
+  {
     name: 'the checksum of a stored batch covers its body only',
     plants: [
       {

@@ -2,6 +2,7 @@
 import { workerData } from 'node:worker_threads';
 import { ParkWord } from '../agent/park-word.ts';
 import { systemClock } from '../base/clock.ts';
+import type { FlushMode } from '../commit/commit-policy.ts';
 import { FlusherAgent } from '../commit/flusher-agent.ts';
 import { FileStorage } from '../log/file-storage.ts';
 import { LogMemory } from '../log/log-memory.ts';
@@ -48,6 +49,7 @@ export type RaceTask =
       readonly control: SharedArrayBuffer;
       readonly tail: SharedArrayBuffer;
       readonly segmentBytes: number;
+      readonly mode: FlushMode;
     };
 
 /** Bytes of one batch of the `leases` task; two fill a slot of the tail. */
@@ -159,6 +161,7 @@ function flush({
   control,
   tail,
   segmentBytes,
+  mode,
 }: Extract<RaceTask, { kind: 'flush' }>): void {
   const memory = new LogMemory(control, 0);
   const agent = new FlusherAgent({
@@ -168,7 +171,7 @@ function flush({
       memory,
       segmentBytes,
     },
-    ...{ clock: systemClock, mode: 'ASYNC_FLUSH', flushIntervalMs: 0, epoch: 1, position: 0 },
+    ...{ clock: systemClock, mode, flushIntervalMs: 0, epoch: 1, position: 0 },
   });
   for (let looks = 0; !memory.isStopping; ) looks = agent.doWork() === 0 ? waitForOther(looks) : 0;
   agent.close();

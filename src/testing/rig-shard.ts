@@ -63,6 +63,7 @@ export class RigShard {
       clock,
       mode: config.flushMode,
       flushIntervalMs: config.flushIntervalMs,
+      shardSyncMicrosMax: config.shardSyncMicrosMax,
       segmentBytes: config.segmentBytes,
       epoch: 1,
       position: opened.position,

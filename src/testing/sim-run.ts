@@ -8,7 +8,7 @@ import { type Prng, seededPrng } from '../base/prng.ts';
 import { KIB, MIB } from '../base/units.ts';
 import type { ShardConfig } from '../shard/shard-config.ts';
 import type { CheckReport } from './history-report.ts';
-import { RIG_CONFIG } from './shard-rig.ts';
+import { RIG_CONFIG, whoSyncs } from './shard-rig.ts';
 import { SimAudit } from './sim-audit.ts';
 import { randomTemper, SimChaos } from './sim-chaos.ts';
 import { SimClock } from './sim-clock.ts';
@@ -178,11 +178,12 @@ export function reproduce({ seed, sizes, flush, steps }: SimOptions): string {
 function randomConfig(prng: Prng, options: SimOptions): ShardConfig {
   const isAsync = options.flush === 'mixed' ? prng.chance(0.3) : options.flush === 'async';
   const sizes = [16 * KIB, 32 * KIB, 64 * KIB];
+  const flushIntervalMs = 20 + prng.integer(100);
   return {
     ...RIG_CONFIG,
     ...CHECKS,
     flushMode: isAsync ? 'ASYNC_FLUSH' : 'SYNC_FLUSH',
-    flushIntervalMs: 20 + prng.integer(100),
+    ...{ flushIntervalMs, ...whoSyncs(flushIntervalMs) },
     segmentBytes: sizes[prng.integer(3)] as number,
     tailBytes: sizes[prng.integer(3)] as number,
   };

@@ -3,7 +3,7 @@
  * is written, and what was counted. Made in `sim-run.ts`; one per seed.
  */
 import type { Prng } from '../base/prng.ts';
-import type { FlushMode } from '../commit/flusher-agent.ts';
+import type { FlushMode } from '../commit/commit-policy.ts';
 import type { ShardControlRequest, TopicRecord } from '../protocol/shard-control.ts';
 import { COPY_GROWTH_BYTES } from '../shard/message-copier.ts';
 import { HistoryLog, HistoryRecorder } from './history-recorder.ts';

@@ -1,10 +1,13 @@
-/** The two who may write to segment files: the flusher, and under ASYNC_FLUSH the shard itself when it is little. */
+/** The two who may write to segment files and sync them: the flusher, and the shard itself when it is little. */
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import { seededPrng } from '../../src/base/prng.ts';
 import { KIB } from '../../src/base/units.ts';
+import type { FlushMode } from '../../src/commit/commit-policy.ts';
 import { FlusherAgent } from '../../src/commit/flusher-agent.ts';
-import { SMALL_WRITE_BYTES_MAX, SmallWriter } from '../../src/commit/log-writer.ts';
+import { SmallWriter } from '../../src/commit/log-writer.ts';
+import { SHARD_SYNC_MICROS_MAX, SMALL_WRITE_BYTES_MAX } from '../../src/commit/shard-share.ts';
+import { readCheckpoint } from '../../src/log/checkpoint.ts';
 import { segmentName } from '../../src/log/file-names.ts';
 import { LOG_MEMORY_BYTES, LogMemory } from '../../src/log/log-memory.ts';
 import { TailWindow } from '../../src/log/tail-window.ts';
@@ -23,7 +26,7 @@ describe('who writes to segment files', () => {
   let shard: SmallWriter;
   let flusher: FlusherAgent;
 
-  beforeEach(() => {
+  function open(mode: FlushMode): void {
     clock = new SimClock();
     storage = new SimStorage({ prng: seededPrng(1), clock });
     for (const segment of [0, 1]) {
@@ -34,13 +37,14 @@ describe('who writes to segment files', () => {
     storage.syncDirectory();
     memory = new LogMemory(new SharedArrayBuffer(LOG_MEMORY_BYTES), 0);
     tail = new TailWindow(new SharedArrayBuffer(2 * SEGMENT_BYTES));
-    const shape = { storage, tail, memory, segmentBytes: SEGMENT_BYTES };
+    const shape = { storage, tail, memory, segmentBytes: SEGMENT_BYTES, clock, mode };
     shard = new SmallWriter(shape);
     flusher = new FlusherAgent({
-      ...shape,
-      ...{ clock, mode: 'ASYNC_FLUSH', flushIntervalMs: INTERVAL_MS, epoch: 1, position: 0 },
+      ...{ ...shape, flushIntervalMs: INTERVAL_MS, epoch: 1, position: 0 },
     });
-  });
+  }
+
+  beforeEach(() => open('ASYNC_FLUSH'));
 
   /** Bytes that tell their position. */
   function append(bytes: number): void {
@@ -121,8 +125,8 @@ describe('who writes to segment files', () => {
     assert.ok(memory.claimWriting());
     assert.equal(shard.write(), false);
     assert.equal(flusher.doWork(), 0);
-    assert.ok(flusher.hasWork(), 'it looks again');
     memory.releaseWriting();
+    assert.ok(flusher.hasWork(), 'it looks again');
     assert.equal(shard.write(), true);
     assert.ok(memory.claimWriting(), 'it gave the turn back');
   });
@@ -167,5 +171,103 @@ describe('who writes to segment files', () => {
     assert.equal(shard.write(), false);
     flusher.close();
     assert.deepEqual(positions(), [64, 64]);
+  });
+
+  describe('under SYNC_FLUSH', () => {
+    beforeEach(() => {
+      open('SYNC_FLUSH');
+      append(64);
+      assert.equal(shard.write(), false, 'nobody has begun the segment, or knows the disk');
+      flusher.doWork();
+      assert.deepEqual(positions(), [64, 64]);
+    });
+
+    it('the shard syncs what is little, and it survives a power cut', () => {
+      append(128);
+      assert.equal(shard.write(), true);
+      assert.deepEqual(positions(), [192, 192]);
+      storage.crash(seededPrng(2), WORST_CRASH);
+      assert.deepEqual(stored(64, 128), tail.at(64, 128).slice());
+    });
+
+    it('the flusher leaves it what is little, and does not stay awake for it', () => {
+      append(128);
+      assert.ok(shard.hasWork());
+      assert.ok(!flusher.hasWork());
+      assert.equal(flusher.doWork(), 0);
+      assert.deepEqual(positions(), [64, 64]);
+      append(SMALL_WRITE_BYTES_MAX);
+      assert.ok(!shard.hasWork());
+      assert.ok(flusher.hasWork());
+      flusher.doWork();
+      assert.deepEqual(positions(), [SMALL_WRITE_BYTES_MAX + 192, SMALL_WRITE_BYTES_MAX + 192]);
+    });
+
+    it('what came while the flusher synced is the shard’s when the turn is free, and not before', () => {
+      const seen: boolean[] = [];
+      storage.duringSync = () => {
+        append(64);
+        seen.push(shard.write(), shard.hasWork());
+        storage.duringSync = undefined;
+      };
+      append(SMALL_WRITE_BYTES_MAX + 8);
+      flusher.doWork();
+      assert.deepEqual(seen, [false, false]);
+      assert.ok(!flusher.hasWork());
+      assert.ok(shard.hasWork(), 'or both would sleep');
+      assert.equal(shard.write(), true);
+      assert.equal(memory.flushed.observe(), memory.appended.observe());
+    });
+
+    it('the flusher does nothing while the shard syncs, and sleeps', () => {
+      let work = -1;
+      let isAwake = true;
+      storage.duringSync = () => {
+        work = flusher.doWork();
+        isAwake = flusher.hasWork();
+        storage.duringSync = undefined;
+      };
+      append(64);
+      assert.equal(shard.write(), true);
+      assert.deepEqual([work, isAwake], [0, false]);
+    });
+
+    it('syncs of a disk that has become slow are the flusher’s until it is fast again', () => {
+      const sync = (ms: number): boolean => {
+        storage.duringSync = () => clock.advance(ms);
+        append(64);
+        const isOwn = shard.write();
+        if (!isOwn) flusher.doWork();
+        assert.equal(memory.flushed.observe(), memory.appended.observe());
+        return isOwn;
+      };
+      const slowMs = SHARD_SYNC_MICROS_MAX / 100;
+      assert.ok(sync(slowMs), 'that it would be slow nobody knew');
+      assert.ok(!sync(slowMs));
+      assert.ok(!sync(slowMs));
+      for (let round = 0; round < 30; round += 1) sync(0.05);
+      assert.ok(sync(0.05));
+    });
+
+    it('a sync that the disk has refused is final for both', () => {
+      append(64);
+      storage.faults.failNth('sync', storage.faults.count('sync'), 'STORAGE_IO');
+      assert.equal(shard.write(), false);
+      assert.equal(memory.faultCode(), 'STORAGE_IO');
+      assert.match(String(shard.failure?.message), /sync/);
+      assert.equal(flusher.doWork(), 0);
+      append(64);
+      assert.equal(shard.write(), false);
+      flusher.close();
+      assert.equal(memory.flushed.observe(), 64);
+    });
+
+    it('the flusher tells in the checkpoint how far the shard has synced', () => {
+      append(64);
+      assert.equal(shard.write(), true);
+      clock.advance(2000);
+      flusher.doWork();
+      assert.equal(readCheckpoint(storage)?.flushed, 128);
+    });
   });
 });

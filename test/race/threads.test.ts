@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { PARK_WORD_BYTES, ParkWord } from '../../src/agent/park-word.ts';
 import { getU64 } from '../../src/base/bytes.ts';
-import { sleep } from '../../src/base/clock.ts';
+import { sleep, systemClock } from '../../src/base/clock.ts';
 import { KIB } from '../../src/base/units.ts';
 import { SmallWriter } from '../../src/commit/log-writer.ts';
 import { segmentName } from '../../src/log/file-names.ts';
@@ -140,53 +140,62 @@ test('a slot of the tail is not written anew while somebody reads it', async () 
   if (worker.threadId !== -1) await once(worker, 'exit');
 });
 
-test('shard and flusher write one log in turn, and every byte of it', async (t) => {
-  // In memory where there is such a place: a flusher that waits for a disk is hardly ever in the way.
-  const home = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-  const directory = mkdtempSync(join(home, 'sluice-race-'));
-  const [segmentBytes, segments] = [64 * KIB, 64 * ROUNDS];
-  const storage = new FileStorage(directory);
-  for (let segment = 0; segment < segments; segment += 1) {
-    const file = storage.open(segmentName(segment), true);
-    file.write(new Uint8Array(segmentBytes), 0);
-    file.close();
-  }
-  const control = new SharedArrayBuffer(LOG_MEMORY_BYTES);
-  const tail = new SharedArrayBuffer(segmentBytes);
-  const memory = new LogMemory(control, 0);
-  const shard = new SmallWriter({ storage, tail: new TailWindow(tail), memory, segmentBytes });
-  const worker = start({ kind: 'flush', directory, control, tail, segmentBytes });
-  t.after(() => worker.terminate());
-  const words = new Uint32Array(tail);
-  const end = segments * segmentBytes;
-  let [appended, seen, own] = [0, 0, 0];
-  for (let idle = 0; seen < end; ) {
-    // Never beyond what is written and one window more, nor across its end, as in a log.
-    const room = seen + segmentBytes - appended;
-    const bytes = Math.min(room, segmentBytes - (appended % segmentBytes), 8 + ((own * 56) % 2048));
-    for (let at = appended; at < appended + bytes; at += 4)
-      words[(at % segmentBytes) / 4] = at ^ 0x5bd1e995;
-    appended += Math.min(bytes, end - appended);
-    memory.appended.publish(appended);
-    if (shard.write()) own += 1;
-    const written = memory.written.observe();
-    assert.ok(written >= seen && written <= appended, `${seen}, ${written}, ${appended}`);
-    idle = written === seen ? idle + 1 : 0;
-    seen = written;
-    if (idle > 0) await turn(idle);
-  }
-  assert.equal(shard.failure, undefined);
-  assert.ok(own > 0, 'the shard had its turn');
-  memory.requestStop();
-  if (worker.threadId !== -1) await once(worker, 'exit');
-  assert.equal(memory.flushed.observe(), end);
-  const bytes = new Uint8Array(segmentBytes);
-  for (let segment = 0; segment < segments; segment += 1) {
-    storage.open(segmentName(segment), false).read(bytes, 0);
-    for (const [index, word] of new Uint32Array(bytes.buffer).entries()) {
-      const expected = ((segment * segmentBytes + index * 4) ^ 0x5bd1e995) >>> 0;
-      if (word !== expected) assert.fail(`byte ${index * 4} of segment ${segment}`);
+for (const mode of ['SYNC_FLUSH', 'ASYNC_FLUSH'] as const) {
+  test(`shard and flusher write one log in turn, and every byte of it, under ${mode}`, async (t) => {
+    // In memory where there is such a place: a flusher that waits for a disk is hardly ever in the way.
+    const home = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+    const directory = mkdtempSync(join(home, 'sluice-race-'));
+    const [segmentBytes, segments] = [64 * KIB, 64 * ROUNDS];
+    const storage = new FileStorage(directory);
+    for (let segment = 0; segment < segments; segment += 1) {
+      const file = storage.open(segmentName(segment), true);
+      file.write(new Uint8Array(segmentBytes), 0);
+      file.close();
     }
-  }
-  rmSync(directory, { recursive: true });
-});
+    const control = new SharedArrayBuffer(LOG_MEMORY_BYTES);
+    const tail = new SharedArrayBuffer(segmentBytes);
+    const memory = new LogMemory(control, 0);
+    const window = new TailWindow(tail);
+    const shard = new SmallWriter({
+      ...{ storage, tail: window, memory, segmentBytes, clock: systemClock, mode },
+    });
+    const worker = start({ kind: 'flush', directory, control, tail, segmentBytes, mode });
+    t.after(() => worker.terminate());
+    const words = new Uint32Array(tail);
+    const end = segments * segmentBytes;
+    let [appended, seen, own] = [0, 0, 0];
+    for (let idle = 0; seen < end; ) {
+      // Never beyond what is written and one window more, nor across its end, as in a log.
+      const room = seen + segmentBytes - appended;
+      const bytes = Math.min(
+        room,
+        segmentBytes - (appended % segmentBytes),
+        8 + ((own * 56) % 2048),
+      );
+      for (let at = appended; at < appended + bytes; at += 4)
+        words[(at % segmentBytes) / 4] = at ^ 0x5bd1e995;
+      appended += Math.min(bytes, end - appended);
+      memory.appended.publish(appended);
+      if (shard.write()) own += 1;
+      const written = memory.written.observe();
+      assert.ok(written >= seen && written <= appended, `${seen}, ${written}, ${appended}`);
+      idle = written === seen ? idle + 1 : 0;
+      seen = written;
+      if (idle > 0) await turn(idle);
+    }
+    assert.equal(shard.failure, undefined);
+    assert.ok(own > 0, 'the shard had its turn');
+    memory.requestStop();
+    if (worker.threadId !== -1) await once(worker, 'exit');
+    assert.equal(memory.flushed.observe(), end);
+    const bytes = new Uint8Array(segmentBytes);
+    for (let segment = 0; segment < segments; segment += 1) {
+      storage.open(segmentName(segment), false).read(bytes, 0);
+      for (const [index, word] of new Uint32Array(bytes.buffer).entries()) {
+        const expected = ((segment * segmentBytes + index * 4) ^ 0x5bd1e995) >>> 0;
+        if (word !== expected) assert.fail(`byte ${index * 4} of segment ${segment}`);
+      }
+    }
+    rmSync(directory, { recursive: true });
+  });
+}

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KIB } from '../../src/base/units.ts';
+import { snapshotPositions } from '../../src/log/snapshot.ts';
 import { Drive } from '../../src/testing/boundary-drive.ts';
 
 const SEGMENT_BYTES = 16 * KIB;
@@ -38,4 +39,19 @@ test('so it does when a snapshot was made in the middle of the burst, and then n
   for (let second = 0; second < 60; second += 1) drive.pass(1000);
   assert.equal(agent.keeper.snapshotCount, snapshots, 'a quiet shard leaves its disk alone');
   assert.equal(agent.context.log.appended, appended, 'and writes nothing');
+});
+
+test('nothing goes as long as one snapshot stands alone: were it damaged, recovery would need the log from its beginning', () => {
+  const drive = new Drive({ segmentBytes: SEGMENT_BYTES, retentionBytes: 2 * SEGMENT_BYTES }, 1);
+  drive.open();
+  const topic = drive.topic('burst', 'plain');
+  const { agent } = drive.world.rig;
+  const { storage } = drive.world.shard;
+  for (let round = 0; round < 60 && agent.keeper.logStart === 0; round += 1) {
+    drive.sendAll(topic, 4, 4000);
+    drive.pass(250);
+  }
+  assert.ok(agent.keeper.logStart > 0, 'retention has let go');
+  const [newest, oldest] = snapshotPositions(storage);
+  assert.ok(newest !== undefined && oldest !== undefined, 'of two snapshots');
 });
