@@ -49,7 +49,9 @@ async function visit([nameServers, topic, prefix, count]: readonly [
 ]): Promise<{ readonly brokers: string[]; readonly texts: string[] }> {
   // Evaluated in the page: nothing of this file is there.
   const { connect } = (globalThis as unknown as { readonly sluice: typeof Door }).sluice;
-  const client = await connect({ nameServers });
+  // As patient as other tests (patient-client.ts): a machine that does other things too may answer late.
+  const patience = { connectTimeoutMs: 60_000, requestTimeoutMs: 60_000, pingTimeoutMs: 60_000 };
+  const client = await connect({ nameServers, ...patience });
   const producer = client.producer({ lingerMs: 0 });
   const brokers = new Set<string>();
   for (let index = 0; index < count; index += 1) {
