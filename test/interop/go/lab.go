@@ -18,7 +18,7 @@ import (
 const (
 	waitTime = 180 * time.Second
 	// A scenario that shares the processor with others is not to fail for it.
-	sendTime = 15 * time.Second
+	sendTime = 60 * time.Second
 )
 
 // lab is one scenario's place: names of its own, and clients that are shut down at its end.

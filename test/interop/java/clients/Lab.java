@@ -27,6 +27,8 @@ import org.apache.rocketmq.common.message.MessageQueue;
 /** One scenario's place: names of its own, clients that are shut down at its end, and what all scenarios need. */
 final class Lab implements AutoCloseable {
   static final long WAIT_MS = 180_000;
+  /** What is asked of a broker is answered, however late that is on a machine that does other things too. */
+  static final int PATIENCE_MS = 60_000;
 
   /** What may be tried, or must be done at the end. */
   interface Closing {
@@ -69,7 +71,7 @@ final class Lab implements AutoCloseable {
     producer.setNamesrvAddr(namesrv);
     producer.setInstanceName(named("instance"));
     patient(producer);
-    producer.setSendMsgTimeout(15_000);
+    producer.setSendMsgTimeout(PATIENCE_MS);
   }
 
   /**
@@ -77,7 +79,7 @@ final class Lab implements AutoCloseable {
    * too late: a producer has no route then, and a consumer whose heartbeat it was loses its queues.
    */
   static void patient(ClientConfig client) {
-    client.setMqClientApiTimeout(30_000);
+    client.setMqClientApiTimeout(PATIENCE_MS);
   }
 
   /** A consumer that is not started yet; `who` keeps two of one group apart. */
@@ -299,6 +301,7 @@ final class Lab implements AutoCloseable {
     DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(named(group));
     consumer.setNamesrvAddr(namesrv);
     consumer.setInstanceName(named(who));
+    consumer.setConsumerPullTimeoutMillis(PATIENCE_MS);
     patient(consumer);
     return consumer;
   }
