@@ -30,8 +30,10 @@ export async function runScenarioProgram(
   command: string,
   words: readonly string[],
   asking: Asking = {},
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<ReadonlyMap<string, ScenarioResult>> {
   const child = spawnTied(command, words, {
+    env: { ...process.env, ...environment },
     stdio: ['pipe', 'pipe', process.env['INTEROP_STDERR'] === '1' ? 'inherit' : 'ignore'],
     timeout: RUN_MS_MAX,
     killSignal: 'SIGKILL',

@@ -17,6 +17,8 @@ export type GoRun = {
   /** `host:port` of the broker's remoting port: topics are made there. */
   readonly brokerAddress: string;
   readonly scenarios: readonly string[];
+  /** A directory for its local offsets. */
+  readonly home: string;
   readonly asking?: Asking;
 };
 
@@ -38,7 +40,9 @@ export function buildGoClients(): Built {
 
 /** Runs scenarios in one process. @returns by the scenario's name; one that said nothing is missing */
 export function runGoScenarios(run: GoRun): Promise<ReadonlyMap<string, ScenarioResult>> {
-  const { program, namesrv, brokerAddress, scenarios } = run;
+  const { program, namesrv, brokerAddress, scenarios, home } = run;
   const words = [namesrv, brokerAddress, String(process.pid), ...scenarios];
-  return runScenarioProgram(program, words, run.asking);
+  // Else below the user's home, where a process that had this number before has left its own.
+  const environment = { 'rocketmq.client.localOffsetStoreDir': home };
+  return runScenarioProgram(program, words, run.asking, environment);
 }

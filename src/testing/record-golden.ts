@@ -128,9 +128,9 @@ async function record(wanted: readonly string[]): Promise<void> {
   if (isWanted(GO_FILE)) {
     const built = buildGoClients();
     if ('obstacle' in built) throw new Error(built.obstacle);
-    const scenarios = GO_SCENARIOS;
+    const [scenarios, home] = [GO_SCENARIOS, target.home(GO_FILE)];
     await recorded(target, GO_FILE, (namesrv, brokerAddress) =>
-      runGoScenarios({ ...built, namesrv, brokerAddress, scenarios }),
+      runGoScenarios({ ...built, namesrv, brokerAddress, scenarios, home }),
     );
   }
   await target.close();

@@ -33,7 +33,8 @@ describe('rocketmq-client-go v2', { skip }, () => {
     target = await RocketmqTarget.start();
     const { namesrv, brokerAddress } = target;
     const scenarios = Object.keys(SCENARIOS);
-    results = await runGoScenarios({ program, namesrv, brokerAddress, scenarios });
+    const home = target.home('go');
+    results = await runGoScenarios({ program, namesrv, brokerAddress, scenarios, home });
   });
   after(() => target.close());
 
@@ -46,7 +47,8 @@ describe('rocketmq-client-go v2', { skip }, () => {
       kill: () => target.killBroker(),
       restart: () => target.startBroker(),
     };
-    const run = { program, namesrv, brokerAddress, scenarios: ['kill'], asking };
+    const home = target.home('go-kill');
+    const run = { program, namesrv, brokerAddress, scenarios: ['kill'], home, asking };
     const found = await runGoScenarios(run);
     assert.equal(faultOf(found, 'kill', { kills: 1 }), undefined);
     t.diagnostic(JSON.stringify(found.get('kill')?.facts));

@@ -25,6 +25,8 @@ describe('both versions at once', { concurrency: 2 }, () => {
           namesrvAddr: nameServer.namesrv,
           registerNameServerPeriod: '500ms',
           autoCreateTopicEnable: true,
+          // A slave that has to wait for the processor is late, not gone.
+          syncFlushTimeoutMs: '60s',
         });
         t.after(async () => {
           await pair.end();

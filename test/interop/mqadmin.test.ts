@@ -6,6 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { startInterval } from '../../src/base/clock.ts';
 import { type Broker, createBroker } from '../../src/broker/create-broker.ts';
 import { createNameServer } from '../../src/nameserver/nameserver.ts';
 import { FORM_JSON } from '../../src/protocol/remoting/frame-layout.ts';
@@ -13,6 +14,7 @@ import { propertyText } from '../../src/protocol/remoting/property-text.ts';
 import { REQUEST_CODES } from '../../src/protocol/remoting/request-codes.ts';
 import { temporaryDirectory } from '../../src/testing/cli-run.ts';
 import { JAVA_HEARTBEAT } from '../../src/testing/decoders-groups.ts';
+import { until } from '../../src/testing/e2e-broker.ts';
 import { fetchRocketmq, type JavaForm, runMqadmin } from '../../src/testing/java-tools.ts';
 import { connect } from '../../src/testing/patient-client.ts';
 import { RemotingClient } from '../../src/testing/remoting-client.ts';
@@ -22,9 +24,6 @@ const VERSIONS: readonly (readonly [string, JavaForm])[] = [
   ['5.3.3', 'ROCKETMQ'],
 ];
 
-/** Lets others run: what is waited for is a state. */
-const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
 type Started = {
   readonly broker: Broker;
   readonly namesrv: string;
@@ -32,6 +31,8 @@ type Started = {
   /** The id that the broker gave a message whose sender called it UNIQUE_KEY. */
   readonly offsetMessageId: string;
 };
+
+const HEARTBEAT_MS = 10_000;
 
 /** As a Java producer makes them: address, process and time. */
 const UNIQUE_KEY = '7F0000010B6C18B4AAC2000000010000';
@@ -67,15 +68,17 @@ async function start(t: TestContext): Promise<Started> {
   asking.form = FORM_JSON;
   const isKnown = async (topic: string): Promise<boolean> =>
     (await asking.ask(REQUEST_CODES.GET_ROUTEINFO_BY_TOPIC, { fields: { topic } })).code === 0;
-  while (!(await isKnown('orders')) || !(await isKnown('%RETRY%billing'))) await pause();
+  for (const topic of ['orders', '%RETRY%billing'])
+    await until(`the NameServer knows ${topic}`, () => isKnown(topic));
   const addr = broker.ready.remoting ?? '';
   const remoting = await RemotingClient.connect(Number(addr.split(':')[1]));
   t.after(() => remoting.close());
-  const heartbeat = { body: new TextEncoder().encode(JAVA_HEARTBEAT.replaceAll('T1', 'orders')) };
-  assert.equal(
-    (await remoting.ask(REQUEST_CODES.HEART_BEAT, { fields: {}, ...heartbeat })).code,
-    0,
-  );
+  const body = new TextEncoder().encode(JAVA_HEARTBEAT.replaceAll('T1', 'orders'));
+  const heartbeat = (): Promise<{ readonly code: number }> =>
+    remoting.ask(REQUEST_CODES.HEART_BEAT, { fields: {}, body });
+  assert.equal((await heartbeat()).code, 0);
+  // A member that is silent for two minutes is forgotten, and a session may take longer.
+  t.after(startInterval(HEARTBEAT_MS, () => void heartbeat().catch(() => {})));
   const sent = await remoting.ask(REQUEST_CODES.SEND_MESSAGE_V2, {
     fields: {
       ...{ a: 'producers', b: 'orders', c: 'TBW102', d: '4', e: '1', f: '0' },
@@ -88,7 +91,7 @@ async function start(t: TestContext): Promise<Started> {
     body: new TextEncoder().encode('found again'),
   });
   assert.equal(sent.code, 0, sent.remark);
-  while (!(await isKnown('%RETRY%g'))) await pause();
+  await until('the NameServer knows %RETRY%g', () => isKnown('%RETRY%g'));
   return { broker, namesrv, addr, offsetMessageId: sent.fields.get('msgId') ?? '' };
 }
 

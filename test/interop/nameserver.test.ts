@@ -18,6 +18,7 @@ import { FORM_BINARY, FORM_JSON } from '../../src/protocol/remoting/frame-layout
 import { REQUEST_CODES } from '../../src/protocol/remoting/request-codes.ts';
 import { decodeTopicRoute } from '../../src/protocol/remoting/route-codec.ts';
 import { temporaryDirectory } from '../../src/testing/cli-run.ts';
+import { until } from '../../src/testing/e2e-broker.ts';
 import {
   type Fetched,
   fetchRocketmq,
@@ -34,6 +35,10 @@ const BROKER_VERSION = '5.3.3';
 const FORMS: readonly JavaForm[] = ['JSON', 'ROCKETMQ'];
 /** Nobody listens there: what tools ask of brokers fails at once, and they go on. */
 const NOBODY = '127.0.0.1:1';
+const START_MS_MAX = 150_000;
+/** Longer than any session of mqadmin: the brokers that a test registers say nothing more. */
+const SILENT_MS_MAX = 900_000;
+const PATIENT = { brokerTimeoutMs: SILENT_MS_MAX, idleTimeoutMs: SILENT_MS_MAX };
 
 async function start(t: TestContext, options = {}): Promise<[NameServer, RemotingClient]> {
   const nameServer = await createNameServer(options);
@@ -74,7 +79,7 @@ describe('both versions at once', { concurrency: 2 }, () => {
       const tools = fetchRocketmq('rocketmq-tools', version);
       for (const form of FORMS) {
         it(`understands our NameServer, with ${form} headers`, skipFor(tools), async (t) => {
-          const [nameServer, client] = await start(t);
+          const [nameServer, client] = await start(t, PATIENT);
           await registerBrokers(client);
           const at = `-n ${nameServer.ready.namesrv}`;
           const commands = [
@@ -157,8 +162,8 @@ describe(`a RocketMQ broker ${BROKER_VERSION}`, () => {
         form,
       );
       const ended = once(child, 'exit');
-      while (nameServer.statistics().brokers === 0 && child.exitCode === null)
-        await new Promise(setImmediate);
+      const isOver = (): boolean => nameServer.statistics().brokers > 0 || child.exitCode !== null;
+      await until('the broker is registered, or gone', isOver, START_MS_MAX);
       assert.equal(child.exitCode, null, 'the broker did not start');
       const fields = { topic: 'TBW102' };
       const answer = await client.ask(REQUEST_CODES.GET_ROUTEINFO_BY_TOPIC, { fields });
@@ -168,7 +173,7 @@ describe(`a RocketMQ broker ${BROKER_VERSION}`, () => {
       assert.ok(nameServer.statistics().topics >= 10);
       child.kill('SIGKILL');
       await ended;
-      while (nameServer.statistics().brokers > 0) await new Promise(setImmediate);
+      await until('it is forgotten', () => nameServer.statistics().brokers === 0);
       assert.equal(nameServer.statistics().brokersDisconnected, 1);
       assert.equal(nameServer.statistics().refusals, 0);
     });

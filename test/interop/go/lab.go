@@ -15,7 +15,11 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/producer"
 )
 
-const waitTime = 180 * time.Second
+const (
+	waitTime = 180 * time.Second
+	// A scenario that shares the processor with others is not to fail for it.
+	sendTime = 60 * time.Second
+)
 
 // lab is one scenario's place: names of its own, and clients that are shut down at its end.
 type lab struct {
@@ -96,7 +100,7 @@ func (l *lab) producer(options ...producer.Option) rocketmq.Producer {
 		producer.WithNsResolver(l.resolver()),
 		producer.WithGroupName(l.named("producers")),
 		producer.WithInstanceName(l.named("producer")),
-		producer.WithSendMsgTimeout(15 * time.Second),
+		producer.WithSendMsgTimeout(sendTime),
 	}, options...)...)
 	must(err)
 	must(made.Start())
@@ -137,6 +141,8 @@ type delivery struct {
 	message *primitive.MessageExt
 	who     string
 	at      time.Time
+	// As which redelivery it came; the client counts on in the message itself.
+	times int32
 }
 
 func (d delivery) body() string { return string(d.message.Body) }
@@ -150,7 +156,7 @@ type inbox struct {
 func (i *inbox) add(message *primitive.MessageExt, who string) {
 	i.mutex.Lock()
 	defer i.mutex.Unlock()
-	i.list = append(i.list, delivery{message, who, time.Now()})
+	i.list = append(i.list, delivery{message, who, time.Now(), message.ReconsumeTimes})
 }
 
 func (i *inbox) all() []delivery {
@@ -172,6 +178,32 @@ func (i *inbox) counts() map[string]int {
 		counts[got.body()]++
 	}
 	return counts
+}
+
+// tries are body and count of redeliveries of each that came, however often.
+func (i *inbox) tries() map[string]bool {
+	tries := map[string]bool{}
+	for _, got := range i.all() {
+		tries[fmt.Sprintf("%s@%d", got.body(), got.times)] = true
+	}
+	return tries
+}
+
+// hasGivenUp tells whether the client has given up a message that it sent back: where the answer is later than its three seconds, it
+// sends a copy of its own, which is younger; where that fails too, it takes the stored one again. Then there may be two of it.
+func (i *inbox) hasGivenUp() bool {
+	places := map[int64]bool{}
+	born := map[string]int64{}
+	for _, got := range i.all() {
+		place, at := got.message.CommitLogOffset, got.message.BornTimestamp
+		first, isKnown := born[got.body()]
+		if places[place] || (isKnown && first != at) {
+			return true
+		}
+		places[place] = true
+		born[got.body()] = at
+	}
+	return false
 }
 
 func (i *inbox) bodies() []string {

@@ -143,6 +143,8 @@ func transaction(lab *lab) {
 		producer.WithNsResolver(lab.resolver()),
 		producer.WithGroupName(lab.named("producers")),
 		producer.WithInstanceName(lab.named("producer")),
+		// By default it sends a message again after three seconds, and a machine that does other things too may need them.
+		producer.WithSendMsgTimeout(sendTime),
 	)
 	must(err)
 	must(made.Start())

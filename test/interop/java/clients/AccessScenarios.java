@@ -157,6 +157,7 @@ final class AccessScenarios {
     DefaultMQPullConsumer puller = new DefaultMQPullConsumer(GROUP, hookOf("shop-writer"));
     puller.setNamesrvAddr(lab.namesrv);
     puller.setInstanceName(lab.named("instance-puller"));
+    Lab.patient(puller);
     puller.start();
     lab.atEnd(puller::shutdown);
     MessageQueue queue = puller.fetchSubscribeMessageQueues(TOPIC).iterator().next();

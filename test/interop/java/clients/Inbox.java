@@ -8,8 +8,8 @@ import org.apache.rocketmq.common.message.MessageExt;
 
 /** What listeners received, in the order of their calls; waited for by state. */
 final class Inbox {
-  /** One delivery: the message, who received it, and when. */
-  record Got(MessageExt message, String consumer, long atMs) {
+  /** One delivery: the message, who received it, when, and as which redelivery; a client counts on in the message itself. */
+  record Got(MessageExt message, String consumer, long atMs, int times) {
     String body() {
       return new String(message.getBody(), StandardCharsets.UTF_8);
     }
@@ -18,7 +18,7 @@ final class Inbox {
   private final List<Got> deliveries = new ArrayList<>();
 
   synchronized void add(MessageExt message, String consumer) {
-    deliveries.add(new Got(message, consumer, System.currentTimeMillis()));
+    deliveries.add(new Got(message, consumer, System.currentTimeMillis(), message.getReconsumeTimes()));
     notifyAll();
   }
 
@@ -46,7 +46,7 @@ final class Inbox {
       if (left <= 0) {
         List<String> seen = new ArrayList<>();
         for (Got got : deliveries) {
-          if (seen.size() < 40) seen.add(got.body() + "@" + got.message().getReconsumeTimes());
+          if (seen.size() < 40) seen.add(got.body() + "@" + got.times());
         }
         throw new AssertionError(
             "not within " + timeoutMs + " ms: " + what + "; " + deliveries.size() + " came: " + seen);

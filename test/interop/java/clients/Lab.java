@@ -7,12 +7,15 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Predicate;
+import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.consumer.store.ReadOffsetType;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
@@ -24,6 +27,8 @@ import org.apache.rocketmq.common.message.MessageQueue;
 /** One scenario's place: names of its own, clients that are shut down at its end, and what all scenarios need. */
 final class Lab implements AutoCloseable {
   static final long WAIT_MS = 180_000;
+  /** What is asked of a broker is answered, however late that is on a machine that does other things too. */
+  static final int PATIENCE_MS = 60_000;
 
   /** What may be tried, or must be done at the end. */
   interface Closing {
@@ -65,8 +70,16 @@ final class Lab implements AutoCloseable {
   void prepare(DefaultMQProducer producer) {
     producer.setNamesrvAddr(namesrv);
     producer.setInstanceName(named("instance"));
-    // A scenario that shares the processor with others is not to fail for it.
-    producer.setSendMsgTimeout(15_000);
+    patient(producer);
+    producer.setSendMsgTimeout(PATIENCE_MS);
+  }
+
+  /**
+   * A scenario that shares the processor with others is not to fail for it. By default an answer that comes after three seconds is
+   * too late: a producer has no route then, and a consumer whose heartbeat it was loses its queues.
+   */
+  static void patient(ClientConfig client) {
+    client.setMqClientApiTimeout(PATIENCE_MS);
   }
 
   /** A consumer that is not started yet; `who` keeps two of one group apart. */
@@ -79,6 +92,7 @@ final class Lab implements AutoCloseable {
   void prepare(DefaultMQPushConsumer consumer, String who) {
     consumer.setNamesrvAddr(namesrv);
     consumer.setInstanceName(named("instance-" + who));
+    patient(consumer);
     consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
     consumer.setConsumeThreadMin(4);
     consumer.setConsumeThreadMax(8);
@@ -124,6 +138,25 @@ final class Lab implements AutoCloseable {
       if (queue.getTopic().equals(topic)) count += 1;
     }
     return count;
+  }
+
+  /**
+   * Waits until what a push consumer has taken of a topic is known to it, in sum of its offsets: a listener that was called has not
+   * returned yet, and what it returns is noted behind it.
+   */
+  static void untilKnown(DefaultMQPushConsumer consumer, String topic, long sum) throws Exception {
+    var impl = consumer.getDefaultMQPushConsumerImpl();
+    until(
+        sum + " taken of " + topic,
+        () -> {
+          long found = 0;
+          for (MessageQueue queue : impl.getRebalanceImpl().getProcessQueueTable().keySet()) {
+            if (!queue.getTopic().equals(topic)) continue;
+            long offset = impl.getOffsetStore().readOffset(queue, ReadOffsetType.READ_FROM_MEMORY);
+            found += Math.max(0, offset);
+          }
+          return found == sum;
+        });
   }
 
   /** A condition to wait for. */
@@ -212,9 +245,7 @@ final class Lab implements AutoCloseable {
 
   /** Everything in a topic, by queue and in the order of the queue, read by offset without a group's state. */
   Map<Integer, List<MessageExt>> read(String topic, int countMin) throws Exception {
-    DefaultMQPullConsumer reader = new DefaultMQPullConsumer(named("readers"));
-    reader.setNamesrvAddr(namesrv);
-    reader.setInstanceName(named("reader"));
+    DefaultMQPullConsumer reader = pullConsumer("readers", "reader");
     reader.start();
     try {
       Map<Integer, List<MessageExt>> found = new HashMap<>();
@@ -239,23 +270,40 @@ final class Lab implements AutoCloseable {
 
   /** Waits until the offsets of a group at the broker have reached this sum: they are told one way. */
   void untilStored(String topic, String group, long sum) throws Exception {
-    DefaultMQPullConsumer reader = new DefaultMQPullConsumer(named(group));
-    reader.setNamesrvAddr(namesrv);
-    reader.setInstanceName(named("offset-reader"));
+    untilStored(
+        topic,
+        group,
+        (offsets) -> offsets.values().stream().mapToLong((one) -> Math.max(0, one)).sum() == sum);
+  }
+
+  /** Waits until the offsets of a group at the broker are as they should be, by queue. */
+  void untilStored(String topic, String group, Predicate<Map<Integer, Long>> isEnough)
+      throws Exception {
+    DefaultMQPullConsumer reader = pullConsumer(group, "offset-reader");
     reader.start();
     try {
       Set<MessageQueue> queues = reader.fetchSubscribeMessageQueues(topic);
       until(
           "offsets of " + group + " at the broker",
           () -> {
-            long found = 0;
+            Map<Integer, Long> offsets = new HashMap<>();
             for (MessageQueue queue : queues)
-              found += Math.max(0, reader.fetchConsumeOffset(queue, true));
-            return found == sum;
+              offsets.put(queue.getQueueId(), reader.fetchConsumeOffset(queue, true));
+            return isEnough.test(offsets);
           });
     } finally {
       reader.shutdown();
     }
+  }
+
+  /** A pull consumer that is not started yet. */
+  DefaultMQPullConsumer pullConsumer(String group, String who) {
+    DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(named(group));
+    consumer.setNamesrvAddr(namesrv);
+    consumer.setInstanceName(named(who));
+    consumer.setConsumerPullTimeoutMillis(PATIENCE_MS);
+    patient(consumer);
+    return consumer;
   }
 
   private static void pullRest(

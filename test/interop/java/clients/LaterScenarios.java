@@ -207,7 +207,7 @@ final class LaterScenarios {
                 if (body.equals("nobody answers")) continue;
                 try {
                   byte[] answer = ("answer to " + body).getBytes(StandardCharsets.UTF_8);
-                  replier.send(MessageUtil.createReplyMessage(message, answer), 15_000);
+                  replier.send(MessageUtil.createReplyMessage(message, answer), Lab.PATIENCE_MS);
                 } catch (Exception error) {
                   return ConsumeConcurrentlyStatus.RECONSUME_LATER;
                 }
@@ -220,14 +220,15 @@ final class LaterScenarios {
     MessageQueue queue = producer.fetchPublishMessageQueues(topic).get(0);
     for (int index = 0; index < 10; index += 1) {
       Message question = Lab.message(topic, "t", "k", "question " + index);
-      Check.same("answer", "answer to question " + index, asked(producer, question, queue, 20_000));
+      Check.same("answer", "answer to question " + index, asked(producer, question, queue, Lab.PATIENCE_MS));
     }
     Message unheard = Lab.message(topic, "t", "k", "nobody answers");
-    Check.same("no answer", "timeout", asked(producer, unheard, queue, 2000));
+    // The same limit is that of its sending, which is to be over before.
+    Check.same("no answer", "timeout", asked(producer, unheard, queue, 10_000));
     // The waiting form gives up at once in 5.3.1 to 5.3.3 when the broker is quicker than the answer
     // (apache/rocketmq issue 9319).
     if (!is5()) {
-      Message answer = producer.request(Lab.message(topic, "t", "k", "waiting"), 20_000);
+      Message answer = producer.request(Lab.message(topic, "t", "k", "waiting"), Lab.PATIENCE_MS);
       Check.same("answer", "answer to waiting", new String(answer.getBody(), StandardCharsets.UTF_8));
       lab.facts.put("waiting", 1);
     }

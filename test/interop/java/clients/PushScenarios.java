@@ -249,6 +249,7 @@ final class PushScenarios {
       Lab.listen(consumer, topic, "*", inbox, "a");
       inbox.awaitCount(40, Lab.WAIT_MS);
       checkOnce(inbox, "old", 40);
+      Lab.untilKnown(consumer, topic, 40);
       consumer.shutdown();
       lab.untilStored(topic, "group-" + where.ordinal(), 40);
       lab.facts.put(where.name(), inbox.size());
@@ -273,6 +274,7 @@ final class PushScenarios {
       consumer.start();
       inbox.awaitCount(60, Lab.WAIT_MS);
       checkOnce(inbox, "round" + round, 60);
+      Lab.untilKnown(consumer, topic, 60L * (round + 1));
       consumer.shutdown();
       lab.untilStored(topic, "group", 60L * (round + 1));
     }

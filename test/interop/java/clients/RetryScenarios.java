@@ -1,6 +1,8 @@
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
@@ -8,6 +10,7 @@ import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageConst;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /** Messages that a consumer does not want yet, or never. */
@@ -56,22 +59,27 @@ final class RetryScenarios {
     consumer.start();
     Lab.untilQueues(consumer, topic, 2);
     for (int index = 0; index < 4; index += 1) Lab.sent(producer.send(numbered(topic, index)));
-    inbox.awaitCount(1 + 2 + 3 + 4, Lab.WAIT_MS);
+    inbox.await("all tries", Lab.WAIT_MS, (all) -> triesIn(all).size() == 1 + 2 + 3 + 4);
     Map<String, Integer> counts = inbox.countsByBody();
+    boolean isDoubled = hasGivenUp(inbox.all());
     String id = null;
     List<Integer> times = new ArrayList<>();
-    for (int index = 0; index < 4; index += 1)
-      Check.same("deliveries of " + index, index + 1, counts.get("retry-" + index));
+    for (int index = 0; index < 4; index += 1) {
+      if (!isDoubled) Check.same("deliveries of " + index, index + 1, counts.get("retry-" + index));
+      for (int count = 0; count <= index; count += 1)
+        Check.that("try " + count + " of " + index, triesIn(inbox.all()).contains("retry-" + index + "@" + count));
+    }
     for (Inbox.Got got : inbox.all()) {
       checkNumbered(topic, got.message());
       if (!got.body().equals("retry-3")) continue;
-      times.add(got.message().getReconsumeTimes());
+      times.add(got.times());
       String now = got.message().getMsgId();
       Check.that("its id stayed: " + id + ", " + now, id == null || id.equals(now));
       id = now;
     }
-    Check.same("redeliveries counted", List.of(0, 1, 2, 3), times);
-    lab.facts.put("deliveries", inbox.size());
+    if (!isDoubled) Check.same("redeliveries counted", List.of(0, 1, 2, 3), times);
+    lab.facts.put("deliveries", triesIn(inbox.all()).size());
+    lab.facts.put("again", inbox.size() - triesIn(inbox.all()).size());
   }
 
   /** Never taken: 16 redeliveries, then the dead-letter topic of the group. */
@@ -89,18 +97,20 @@ final class RetryScenarios {
             });
     consumer.start();
     Lab.sent(producer.send(numbered(topic, 7)));
-    inbox.awaitCount(17, Lab.WAIT_MS);
+    inbox.await("all tries", Lab.WAIT_MS, (all) -> triesIn(all).size() == 17);
     List<Integer> expected = new ArrayList<>();
     List<Integer> times = new ArrayList<>();
     for (int count = 0; count <= 16; count += 1) expected.add(count);
     for (Inbox.Got got : inbox.all()) {
-      times.add(got.message().getReconsumeTimes());
+      times.add(got.times());
       checkNumbered(topic, got.message());
     }
-    Check.same("redeliveries", expected, times);
-    checkDead(lab, topic, inbox);
-    Check.same("deliveries at the end", 17, inbox.size());
-    lab.facts.put("deliveries", inbox.size());
+    boolean isDoubled = hasGivenUp(inbox.all());
+    Check.same("redeliveries", expected, isDoubled ? times.stream().distinct().sorted().toList() : times);
+    checkDead(lab, topic, isDoubled);
+    if (!isDoubled) Check.same("deliveries at the end", 17, inbox.size());
+    lab.facts.put("deliveries", triesIn(inbox.all()).size());
+    lab.facts.put("again", inbox.size() - triesIn(inbox.all()).size());
   }
 
   /** An ordered consumer retries in place, and gives up after the count that it was given. */
@@ -125,13 +135,37 @@ final class RetryScenarios {
     consumer.start();
     for (int index = 6; index < 9; index += 1) Lab.sent(producer.send(numbered(topic, index)));
     inbox.await("the one after it", Lab.WAIT_MS, Inbox.endsWith("retry-8"));
-    Check.same("tries", 4, inbox.countsByBody().get("retry-7"));
+    // It is delivered once more only where what the client sent to the dead letters was answered after its 3 s.
+    boolean isDoubled = triesIn(inbox.all()).contains("retry-7@4");
+    if (!isDoubled) Check.same("tries", 4, inbox.countsByBody().get("retry-7"));
     for (Inbox.Got got : inbox.all()) checkNumbered(topic, got.message());
-    checkDead(lab, topic, inbox);
-    lab.facts.put("deliveries", inbox.size());
+    checkDead(lab, topic, isDoubled);
+    long tries = inbox.all().stream().filter((got) -> got.times() <= 3).count();
+    lab.facts.put("deliveries", tries);
   }
 
-  private static void checkDead(Lab lab, String topic, Inbox inbox) throws Exception {
+  /** Body and count of redeliveries of each that came, however often. */
+  private static Set<String> triesIn(List<Inbox.Got> all) {
+    Set<String> tries = new HashSet<>();
+    for (Inbox.Got got : all) tries.add(got.body() + "@" + got.times());
+    return tries;
+  }
+
+  /**
+   * Has the client given up a message that it sent back? Where the answer is later than its 5 s, it sends a copy of its own, which tells
+   * how often it may come; where that fails too, it takes the stored one again. Then there may be two of it.
+   */
+  private static boolean hasGivenUp(List<Inbox.Got> all) {
+    Set<Long> places = new HashSet<>();
+    for (Inbox.Got got : all) {
+      if (got.message().getProperty(MessageConst.PROPERTY_MAX_RECONSUME_TIMES) != null) return true;
+      if (!places.add(got.message().getCommitLogOffset())) return true;
+    }
+    return false;
+  }
+
+  /** @param isDoubled the client may have sent it twice */
+  private static void checkDead(Lab lab, String topic, boolean isDoubled) throws Exception {
     String dead = "%DLQ%" + lab.named("group");
     List<MessageExt> found = new ArrayList<>();
     Lab.until(
@@ -144,13 +178,13 @@ final class RetryScenarios {
             return false;
           }
         });
-    Check.same("dead letters", 1, found.size());
+    if (!isDoubled) Check.same("dead letters", 1, found.size());
     MessageExt message = found.get(0);
     Check.same("body", "retry-7", Lab.text(message));
     Check.same("tag", "tag7", message.getTags());
     Check.same("keys", "key-7", message.getKeys());
     Check.same("property", "p7", message.getUserProperty("mine"));
     Check.same("where it came from", topic, message.getProperty("RETRY_TOPIC"));
-    lab.facts.put("dead", found.size());
+    lab.facts.put("dead", Set.copyOf(Lab.texts(found)).size());
   }
 }
