@@ -172,6 +172,13 @@ export class RawPeer {
   destroy(): void {
     this.socket.destroy();
   }
+
+  /** Ends with a reset. While the end that it has said itself is on its way, Node 20 refuses that, and the process never exits. */
+  reset(): void {
+    const { writableEnded, writableFinished } = this.socket;
+    if (writableEnded && !writableFinished) this.socket.destroy();
+    else this.socket.resetAndDestroy();
+  }
 }
 
 export type RawResponse = {
