@@ -216,10 +216,14 @@ export class Connection {
         return;
       }
       this.notify({ op: 'ping' });
-      this.cancelTimer = this.runtime.startTimer(this.options.pingTimeoutMs, () => {
-        if (this.heard) this.watch();
-        else this.end(this.error('TIMEOUT', 'the connection is dead: no answer to a ping'));
-      });
+      this.cancelTimer = startSlicedTimer(
+        this.runtime.startTimer,
+        this.options.pingTimeoutMs,
+        () => {
+          if (this.heard) this.watch();
+          else this.end(this.error('TIMEOUT', 'the connection is dead: no answer to a ping'));
+        },
+      );
     });
   }
 

@@ -4,7 +4,8 @@
  */
 import type { CancelTimer } from '../base/clock.ts';
 
-const SLICES = 5;
+/** Slices of a limit: what one that stood still loses is one of them. */
+export const SLICES = 5;
 
 export function startSlicedTimer(
   startTimer: (delayMs: number, action: () => void) => CancelTimer,

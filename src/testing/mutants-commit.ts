@@ -1,5 +1,5 @@
 /** Planted bugs of writing, flushing and committing: what is acknowledged, or seen, before it is safe. */
-import { type Mutant, simulation } from './mutants.ts';
+import { type Mutant, simulation, testFile } from './mutants.ts';
 
 const WRITER = 'commit/log-writer.js';
 const SHARE = 'commit/shard-share.js';
@@ -116,7 +116,23 @@ ${WHEN_SYNC_FAILS}
         replace: '!isNew',
       },
     ],
-    watcher: { kind: 'test', file: 'shard/shard-syncs.test.js' },
+    watcher: testFile('shard/shard-syncs.test.js'),
+  },
+  {
+    name: 'a flusher that sleeps is not told of the first bytes that wait for its barrier',
+    plants: [{ file: 'shard/shard-agent.js', find: "!== 'written'", replace: "=== 'left'" }],
+    watcher: simulation('async'),
+  },
+  {
+    name: 'a flusher goes to sleep for long over bytes that were written just then',
+    plants: [
+      {
+        file: 'commit/flusher-agent.js',
+        find: 'if (this.isDirty && this.dirtySinceMs === Number.POSITIVE_INFINITY)',
+        replace: 'if (this.dirtySinceMs < 0)',
+      },
+    ],
+    watcher: testFile('commit/log-writer.test.js'),
   },
   {
     name: 'a message can be seen as soon as it is appended',

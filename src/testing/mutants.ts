@@ -33,7 +33,7 @@ export function simulation(
   return { kind: 'simulation', sizes: 'mixed', flush, from };
 }
 
-function testFile(file: string): Watcher {
+export function testFile(file: string): Watcher {
   return { kind: 'test', file };
 }
 

@@ -5,6 +5,7 @@
 import { setU64 } from '../base/bytes.ts';
 import { KIB, MIB } from '../base/units.ts';
 import { FlusherAgent } from '../commit/flusher-agent.ts';
+import { SHARD_SYNC_MICROS_MAX } from '../commit/shard-share.ts';
 import type { LogMemory } from '../log/log-memory.ts';
 import { runSideJob } from '../log/run-side-job.ts';
 import type { SideJob, SideJobResult } from '../log/side-job.ts';
@@ -38,6 +39,8 @@ export const RIG_CONFIG: ShardConfig = {
   flushMode: 'SYNC_FLUSH',
   isVolatile: false,
   flushIntervalMs: 100,
+  // A test says when the flusher has its turn.
+  shardSyncMicrosMax: 0,
   segmentBytes: 64 * KIB,
   segmentsAhead: 1,
   tailBytes: 32 * KIB,
@@ -60,7 +63,7 @@ export type RigRange = {
 
 /** Half of all shards sync themselves. Takes no number from the generator, so that the other half keeps its histories. */
 export function whoSyncs(flushIntervalMs: number): Pick<ShardConfig, 'shardSyncMicrosMax'> {
-  return flushIntervalMs % 2 === 0 ? { shardSyncMicrosMax: 0 } : {};
+  return { shardSyncMicrosMax: flushIntervalMs % 2 === 0 ? 0 : SHARD_SYNC_MICROS_MAX };
 }
 
 export class ShardRig {
@@ -68,6 +71,8 @@ export class ShardRig {
   readonly config: ShardConfig;
   readonly agent: ShardAgent;
   readonly flusher: FlusherAgent;
+  /** Times that the shard has woken its flusher. */
+  flusherWakes = 0;
   readonly metadata: ShardMetadata;
   readonly jobs: SideJob[] = [];
   private readonly results: SideJobResult[] = [];
@@ -121,7 +126,11 @@ export class ShardRig {
         poll: () => this.results.shift(),
       },
       ...reign,
-      wakeFlusher: () => {},
+      wakeFlusher: () => {
+        this.flusherWakes += 1;
+        // Its thread is awake at once, and in a simulation does the rest when it has its turn.
+        this.flusher.look();
+      },
     });
     this.agent = opened.agent;
     this.metadata = opened.metadata;

@@ -39,7 +39,15 @@ export function checkOptions(options: FrontDoorOptions): void {
   checkRange('controlFramesPerSecondMax', limits.controlFramesPerSecondMax, 1, 1_000_000);
 }
 
-function checkRange(name: string, value: number, min: number, max: number): void {
+/** @param where - what the range belongs to, where it is not the same everywhere @throws INVALID_ARGUMENT */
+export function checkRange(
+  name: string,
+  value: number,
+  min: number,
+  max: number,
+  where?: string,
+): void {
   const isInside = Number.isInteger(value) && value >= min && value <= max;
-  checkArgument(isInside, `${name} is ${value}; it must be a whole number from ${min} to ${max}`);
+  const range = `a whole number from ${min} to ${max}${where === undefined ? '' : ` ${where}`}`;
+  checkArgument(isInside, `${name} is ${value}; it must be ${range}`);
 }

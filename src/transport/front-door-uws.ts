@@ -8,7 +8,7 @@ import type { Clock } from '../base/clock.ts';
 import { ConnectionCensus } from './connection-census.ts';
 import { ConnectionWatch } from './connection-watch.ts';
 import { freePort } from './free-port.ts';
-import { noStatistics } from './front-door-options.ts';
+import { checkRange, noStatistics } from './front-door-options.ts';
 import { refuseConnection, refuseUpgrade } from './http-refusal.ts';
 import { findListenError } from './listen-error.ts';
 import type { FrontDoor, FrontDoorOptions, FrontDoorStatistics } from './transport.ts';
@@ -32,6 +32,12 @@ const PAYLOAD_BYTES_MAX = 2 ** 31 - 1;
  */
 const IDLE_MARGIN_SECONDS = 8;
 const IDLE_SECONDS_MAX = 960;
+
+/**
+ * Milliseconds for a request that can be kept: the library itself ends one that stands still, or comes slower than 16 KiB a
+ * second, after 10 s as it counts them (8 to 12), and without an answer.
+ */
+const REQUEST_MS_MAX = 10_000;
 
 /** Free ports that are tried before a start is given up. */
 const FREE_PORTS_TRIED_MAX = 10;
@@ -176,13 +182,15 @@ class UwsFrontDoor implements FrontDoor {
   }
 }
 
-/** @throws INVALID_ARGUMENT when the port is taken or the address is not ours */
+/** @throws INVALID_ARGUMENT when the port is taken, the address is not ours, or the library cannot keep a limit */
 export async function openFrontDoorUws(
   library: UwsLibrary,
   options: FrontDoorOptions,
   reason: string,
   clock: Clock,
 ): Promise<FrontDoor> {
+  const { requestTimeoutMs } = options.limits;
+  checkRange('requestTimeoutMs', requestTimeoutMs, 1, REQUEST_MS_MAX, 'with uWebSockets.js');
   const door = new UwsFrontDoor(library, options, reason, clock);
   await door.listen();
   return door;

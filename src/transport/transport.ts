@@ -90,7 +90,7 @@ export type FrontDoorLimits = {
   /** Connections (WebSocket and HTTP) in all; more are refused with 503. */
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
-  /** Milliseconds until request line, headers and body must be there. */
+  /** Milliseconds until request line, headers and body must be there; on uws 10,000 at most. */
   readonly requestTimeoutMs: number;
   /** Seconds after which a silent WebSocket is closed (pings are sent in between). */
   readonly idleTimeoutSeconds: number;

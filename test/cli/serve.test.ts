@@ -12,6 +12,7 @@ import {
   startCli,
   temporaryDirectory,
 } from '../../src/testing/cli-run.ts';
+import { until } from '../../src/testing/e2e-broker.ts';
 
 const numbers = (count: number): string =>
   Array.from({ length: count }, (_, index) => `${index + 1}\n`).join('');
@@ -44,11 +45,11 @@ test('up --json says when it is ready, when it drains and when it is gone', asyn
 test('up has a NameServer that knows it; its port taken, it goes on without and says so', async () => {
   const first = await CliBroker.start(['--memory']);
   const namesrv = String(first.ready['namesrv']);
-  for (;;) {
+  await until('the broker is registered', async () => {
     const answer = await fetch(`http://${namesrv}/v1/cluster`);
     const { brokers } = (await answer.json()) as { brokers: { members: unknown[] }[] };
-    if (brokers.length === 1) break;
-  }
+    return brokers.length === 1;
+  });
   const port = namesrv.slice(namesrv.lastIndexOf(':') + 1);
   const second = await CliBroker.start(['--memory', '--namesrv-port', port]);
   assert.equal(second.ready['namesrv'], undefined);

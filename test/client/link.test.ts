@@ -6,6 +6,7 @@ import { startTimer } from '../../src/base/clock.ts';
 import { SluiceError } from '../../src/base/errors.ts';
 import { connectWith } from '../../src/client/connect.ts';
 import { connect, nodeRuntime } from '../../src/client/node.ts';
+import { SLICES } from '../../src/client/sliced-timer.ts';
 import type { StatusEvent } from '../../src/client/types.ts';
 import { claimPort } from '../../src/cluster/claimed-port.ts';
 import { rejection, until, withClient } from '../../src/testing/client-rig.ts';
@@ -185,8 +186,47 @@ describe('a link', () => {
       ping,
       {
         // A machine that does other things too answers later than a ping of this test waits: one such end is enough.
-        startTimer: (ms, action) =>
-          startTimer(isNoticed && Object.values(ping).includes(ms) ? 60_000 : ms, action),
+        startTimer: (ms, action) => {
+          const isPing = [ping.pingIntervalMs, ping.pingTimeoutMs / SLICES].includes(ms);
+          return startTimer(isNoticed && isPing ? 60_000 : ms, action);
+        },
+      },
+    );
+  });
+
+  it('does not take a broker for dead while its own process stood still', () => {
+    const ping = { pingIntervalMs: 7777, pingTimeoutMs: 5555 };
+    const waits = [ping.pingIntervalMs, ping.pingTimeoutMs, ping.pingTimeoutMs / SLICES];
+    let due = (): void => {};
+    return withClient(
+      async ({ broker, client, events }) => {
+        const pings = (): number => broker.requests.filter(({ op }) => op === 'ping').length;
+        const lost = (): boolean => events.some(({ type }) => type === 'disconnected');
+        for (let round = 1; round <= 3; round += 1) {
+          due();
+          // The process goes on after a long time: a timer is over, and what the broker has answered is not read yet.
+          due();
+          assert.equal(lost(), false);
+          await until(() => pings() === round);
+          await client.topic('t');
+          for (let slice = 1; slice < SLICES; slice += 1) due();
+        }
+        due();
+        broker.isSilent = true;
+        for (let slice = 1; slice <= SLICES; slice += 1) {
+          assert.equal(lost(), false);
+          due();
+        }
+        assert.equal(lost(), true, 'one that stays silent is dead all the same');
+        broker.isSilent = false;
+      },
+      ping,
+      {
+        startTimer: (ms, action) => {
+          if (!waits.includes(ms)) return startTimer(ms, action);
+          due = action;
+          return () => {};
+        },
       },
     );
   });

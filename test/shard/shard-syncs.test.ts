@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import { seededPrng } from '../../src/base/prng.ts';
+import { SHARD_SYNC_MICROS_MAX } from '../../src/commit/shard-share.ts';
 import { BODY_TEXT } from '../../src/protocol/batch/batch-layout.ts';
-import { type RigReply, rigTopic, ShardRig } from '../../src/testing/shard-rig.ts';
+import { RIG_CONFIG, type RigReply, rigTopic, ShardRig } from '../../src/testing/shard-rig.ts';
 import { SimClock } from '../../src/testing/sim-clock.ts';
 import { SimStorage } from '../../src/testing/sim-storage.ts';
 
@@ -14,7 +15,9 @@ describe('a shard on a fast disk', () => {
 
   beforeEach(() => {
     const clock = new SimClock();
-    rig = new ShardRig(new SimStorage({ prng: seededPrng(1), clock }), clock);
+    const storage = new SimStorage({ prng: seededPrng(1), clock });
+    const config = { ...RIG_CONFIG, shardSyncMicrosMax: SHARD_SYNC_MICROS_MAX };
+    rig = new ShardRig(storage, clock, config);
     rig.settle();
     rig.control({ op: 'putTopic', topic: rigTopic(TOPIC, 'orders', 1) });
     rig.settle();

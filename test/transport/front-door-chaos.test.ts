@@ -133,7 +133,7 @@ for (const [transport, skip] of await transportsHere()) {
             await Promise.race([step(peer), sleep(50)]);
           }
           await sleep(prng.integer(20));
-          if (prng.chance(0.5)) peer.socket.resetAndDestroy();
+          if (prng.chance(0.5)) peer.reset();
           else peer.destroy();
         }
       };

@@ -48,6 +48,19 @@ for (const [transport, skip] of await transportsHere()) {
       const limits = { idleTimeoutSeconds: 0 };
       await assert.rejects(openTestDoor(transport, { limits }), /idleTimeoutSeconds is 0/);
     });
+
+    it('is refused with a time for requests that the transport cannot keep', async () => {
+      const limits = { requestTimeoutMs: 60_000 };
+      if (transport === 'uws') {
+        await assert.rejects(
+          openTestDoor(transport, { limits }),
+          /requestTimeoutMs is 60000; .* from 1 to 10000 with uWebSockets\.js/,
+        );
+        limits.requestTimeoutMs = 10_000;
+      }
+      const { door } = await openTestDoor(transport, { limits });
+      await door.close();
+    });
   });
 }
 
