@@ -3,15 +3,23 @@ import { statfsSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import { SluiceError } from '../base/errors.ts';
 import { RENAMED_KEYS } from '../config/config-check.ts';
-import { type BrokerConfig, SETTING_NAMES, SETTINGS } from '../config/config-schema.ts';
+import {
+  type BrokerConfig,
+  SETTING_NAMES,
+  SETTINGS,
+  type SettingName,
+} from '../config/config-schema.ts';
 import { didYouMean } from '../config/did-you-mean.ts';
 import type { Setting } from '../config/setting.ts';
 import { environmentNameOf, flagNameOf } from '../config/setting-names.ts';
+import { UNUSED_KEYS } from '../config/unused-keys.ts';
 import type { DataVersion } from '../protocol/remoting/topic-config-codec.ts';
 import type { AdminFacts } from '../remoting/admin-facts.ts';
 import type { RouteRegistration } from './route-registration.ts';
 import { VERSION } from './version.ts';
 
+/** Settings that a broker must have as its store was made with, or it does not start. @source data-directory.ts */
+const FIXED_SETTINGS: ReadonlySet<SettingName> = new Set(['shards', 'segmentBytes']);
 /** Characters of a name that are repeated to who sent it. */
 const NAME_SHOWN_MAX = 100;
 /** Milliseconds that an answer waits for NameServers: well below what a client waits for the answer. */
@@ -63,6 +71,11 @@ export class BrokerAdminFacts implements AdminFacts {
 
   changeRefusal(names: readonly string[]): SluiceError {
     const [name = ''] = names;
+    const unused = Object.hasOwn(UNUSED_KEYS, name) ? UNUSED_KEYS[name] : undefined;
+    if (unused !== undefined)
+      return new SluiceError('UNSUPPORTED', `${name} has no effect here`, {
+        hint: unused.sentence,
+      });
     const known = RENAMED_KEYS[name] ?? SETTING_NAMES.find((one) => one === name);
     if (known === undefined) {
       const near = didYouMean(name, [...SETTING_NAMES, ...Object.keys(RENAMED_KEYS)]);
@@ -72,6 +85,10 @@ export class BrokerAdminFacts implements AdminFacts {
       return new SluiceError('INVALID_ARGUMENT', text, { hint });
     }
     const text = `${name} is not changed while the broker runs; nothing of this request was`;
+    if (FIXED_SETTINGS.has(known))
+      return new SluiceError('UNSUPPORTED', text, {
+        hint: `${known} is fixed when the store is created. A broker with another one begins with an empty storePathRootDir.`,
+      });
     const places = `${known} in the file given by --config, ${flagNameOf(known)}, or ${environmentNameOf(known)}`;
     return new SluiceError('UNSUPPORTED', text, {
       hint: `Change it where it is set (${places}) and restart the broker.`,

@@ -7,7 +7,7 @@ import type { ErrorCode } from '../base/error-codes.ts';
 import { toSluiceError } from '../base/errors.ts';
 import { FileStorage } from '../log/file-storage.ts';
 import { runSideJob } from '../log/run-side-job.ts';
-import type { SideJob } from '../log/side-job.ts';
+import { memoryOf, type SideJob } from '../log/side-job.ts';
 import { checkStoredBatch, readExtents } from '../log/stored-read.ts';
 
 /** One batch to read. */
@@ -41,7 +41,10 @@ function storageOf(directory: string): FileStorage {
 // biome-ignore lint/style/noDefaultExport: piscina calls the default export of a task file
 export default function runTask(task: SideTask): unknown {
   const storage = storageOf(task.directory);
-  if ('job' in task) return runSideJob(storage, task.job);
+  if ('job' in task) {
+    const result = runSideJob(storage, task.job);
+    return moved(result, memoryOf(result));
+  }
   const buffer = new Uint8Array(task.extents.reduce((sum, extent) => sum + extent.bytes, 0));
   const missing = readExtents(storage, task.extents, task.segmentBytes, buffer);
   let at = 0;
@@ -59,5 +62,12 @@ export default function runTask(task: SideTask): unknown {
     }
   });
   const result: ColdResult = { buffer, errors };
-  return move({ [transferableSymbol]: [buffer.buffer], [valueSymbol]: result } as never);
+  return moved(result, [buffer.buffer]);
+}
+
+/** What a task answers, with memory that goes along. */
+function moved(value: object, memory: readonly ArrayBuffer[]): unknown {
+  return memory.length === 0
+    ? value
+    : move({ [transferableSymbol]: memory, [valueSymbol]: value } as never);
 }

@@ -4,7 +4,7 @@
  */
 import { Piscina } from 'piscina';
 import { SluiceError } from '../base/errors.ts';
-import type { SideJob, SideJobResult } from '../log/side-job.ts';
+import { memoryOf, type SideJob, type SideJobResult } from '../log/side-job.ts';
 import type { ColdExtent, ColdResult, SideTask } from './side-job-worker.ts';
 import { SIDE_JOB_HEAP } from './thread-plan.ts';
 
@@ -42,7 +42,8 @@ export class SidePool {
   /** Never rejects: a pool that fails is a failed job. */
   async runJob(directory: string, job: SideJob): Promise<SideJobResult> {
     try {
-      return (await this.pool.run({ directory, job } satisfies SideTask)) as SideJobResult;
+      const task: SideTask = { directory, job };
+      return (await this.pool.run(task, { transferList: memoryOf(job) })) as SideJobResult;
     } catch (error) {
       return {
         job: job.job,

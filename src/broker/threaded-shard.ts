@@ -9,7 +9,7 @@ import { type Clock, startTimer } from '../base/clock.ts';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { FlusherWorkerData, FlusherWorkerFailure } from '../commit/flusher-worker.ts';
 import type { LogMemory } from '../log/log-memory.ts';
-import type { SideJob } from '../log/side-job.ts';
+import { memoryOf, type SideJob } from '../log/side-job.ts';
 import { LATENCY_HISTOGRAM_BYTES, LatencyHistogram } from '../observe/latency-histogram.ts';
 import type { ShardMetadata } from '../protocol/shard-control.ts';
 import type { RingConsumer } from '../ring/ring-consumer.ts';
@@ -183,7 +183,7 @@ export class ThreadedShard implements ShardHost {
     this.life = life;
     channel.port1.on('message', (job: SideJob) => {
       void this.pool.runJob(this.directory, job).then((result) => {
-        channel.port1.postMessage(result);
+        channel.port1.postMessage(result, memoryOf(result));
         life.word.wake();
       });
     });

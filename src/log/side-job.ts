@@ -121,7 +121,22 @@ export type SideJobResult = {
   readonly freeBytes?: number;
 };
 
+/**
+ * Memory that moves with a job or a result to another thread instead of being copied: whoever sends one is done with it. What is
+ * a part of something else, or shared, stays where it is.
+ */
+export function memoryOf(message: SideJob | SideJobResult): ArrayBuffer[] {
+  const moved: ArrayBuffer[] = [];
+  for (const value of Object.values(message) as unknown[]) {
+    if (!(value instanceof Uint8Array || value instanceof Float64Array)) continue;
+    const { buffer } = value;
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === value.byteLength) moved.push(buffer);
+  }
+  return moved;
+}
+
 export interface SideJobs {
+  /** @shape the bytes of the job belong to whoever carries it out */
   submit(job: SideJob): void;
   /** Is a finished job waiting to be polled? */
   hasResults(): boolean;

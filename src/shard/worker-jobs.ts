@@ -1,6 +1,6 @@
 /** Side jobs over a message port: the shard's thread does not run an event loop, so it takes answers when it polls. */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import type { SideJob, SideJobResult, SideJobs } from '../log/side-job.ts';
+import { memoryOf, type SideJob, type SideJobResult, type SideJobs } from '../log/side-job.ts';
 
 export class WorkerJobs implements SideJobs {
   private readonly port: MessagePort;
@@ -11,7 +11,7 @@ export class WorkerJobs implements SideJobs {
   }
 
   submit(job: SideJob): void {
-    this.port.postMessage(job);
+    this.port.postMessage(job, memoryOf(job));
   }
 
   hasResults(): boolean {

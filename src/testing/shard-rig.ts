@@ -8,7 +8,7 @@ import { FlusherAgent } from '../commit/flusher-agent.ts';
 import { SHARD_SYNC_MICROS_MAX } from '../commit/shard-share.ts';
 import type { LogMemory } from '../log/log-memory.ts';
 import { runSideJob } from '../log/run-side-job.ts';
-import type { SideJob, SideJobResult } from '../log/side-job.ts';
+import { memoryOf, type SideJob, type SideJobResult } from '../log/side-job.ts';
 import type { Storage } from '../log/storage.ts';
 import { BatchBuilder, type RecordInput, recordBytes } from '../protocol/batch/batch-builder.ts';
 import * as envelope from '../protocol/envelope-layout.ts';
@@ -121,7 +121,8 @@ export class ShardRig {
       tail,
       ports,
       jobs: {
-        submit: (job) => this.jobs.push(job),
+        // As between threads: a shard that uses what it has given away is found out.
+        submit: (job) => this.jobs.push(structuredClone(job, { transfer: memoryOf(job) })),
         hasResults: () => this.results.length > 0,
         poll: () => this.results.shift(),
       },

@@ -90,6 +90,13 @@ describe('requests of tools', () => {
       where,
       /listenPort .*\(remotingPort .*--config, --remoting-port, or SLUICE_REMOTING_PORT\)/,
     );
+    const [fixed, never] = await change('mapedFileSizeCommitLog=1\n');
+    assert.equal(fixed, RESPONSES.NO_PERMISSION);
+    assert.match(never, /segmentBytes is fixed when the store is created/);
+    assert.doesNotMatch(never, /restart/);
+    const [idle, no] = await change('deleteWhen=04\n');
+    assert.equal(idle, RESPONSES.NO_PERMISSION);
+    assert.match(no, /deleteWhen has no effect here.*all day long/);
     const [unknown, meant] = await change('brokerNam=x\n');
     assert.equal(unknown, RESPONSES.INVALID_PARAMETER);
     assert.match(meant, /Did you mean brokerName\?/);
