@@ -69,7 +69,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
         replace: 'false',
       },
     ],
-    watcher: { kind: 'cluster', from: 380 },
+    watcher: { kind: 'test', file: 'replication/replica-link.test.js' },
   },
   {
     name: 'comparing with a broker that never was a slave counts',

@@ -165,7 +165,7 @@ export const RECOVERY: readonly Mutant[] = [
     plants: [
       { file: 'log/run-side-job.js', find: 'markReleased(storage, job.released);', replace: '' },
     ],
-    watcher: simulation('mixed', 1150),
+    watcher: testFile('shard/missing-segment.test.js'),
   },
   {
     name: 'a segment that somebody deleted is taken for one that was let go',
