@@ -23,7 +23,7 @@ export type FlusherOptions = {
   readonly memory: LogMemory;
   readonly clock: Clock;
   readonly mode: FlushMode;
-  /** Milliseconds under ASYNC_FLUSH from the first byte that waits for a barrier to the barrier. */
+  /** Milliseconds between barriers under ASYNC_FLUSH. */
   readonly flushIntervalMs: number;
   readonly segmentBytes: number;
   readonly epoch: number;
@@ -39,8 +39,7 @@ export class FlusherAgent {
   private readonly writer: LogWriter;
   private written: number;
   private flushed: number;
-  /** When it saw first that bytes wait for a barrier; infinite while none do. */
-  private dirtySinceMs: number = Number.POSITIVE_INFINITY;
+  private flushedAtMs = 0;
   private checkpointAtMs = 0;
   private checkpointed: number;
   /** Why it stopped; undefined while it runs. */
@@ -58,7 +57,6 @@ export class FlusherAgent {
   /** Writes and flushes once. @returns bytes written or flushed; 0 when there was nothing to do */
   doWork(): number {
     if (this.failure !== undefined || this.hasShardFailed()) return 0;
-    this.look();
     try {
       const bytes = this.advance();
       this.writeCheckpoint();
@@ -78,23 +76,17 @@ export class FlusherAgent {
     return (
       memory.appended.observe() > memory.written.observe() ||
       memory.faultCode() !== undefined ||
-      (this.isDirty && this.dirtySinceMs === Number.POSITIVE_INFINITY) ||
       this.isBarrierDue()
     );
   }
 
-  /** What a thread that was woken does first: the time of bytes that wait for a barrier counts from here. */
-  look(): void {
-    if (this.isDirty)
-      this.dirtySinceMs = Math.min(this.dirtySinceMs, this.options.clock.monotonicMs());
-  }
-
-  /** Milliseconds until the next barrier is due; how long the thread may sleep. Whoever writes the first bytes for it wakes it. */
+  /** Milliseconds until the next barrier is due under ASYNC_FLUSH; how long the thread may sleep. */
   msUntilDue(): number {
-    const { mode, flushIntervalMs, clock } = this.options;
-    if (mode === 'SYNC_FLUSH' || this.dirtySinceMs === Number.POSITIVE_INFINITY)
-      return CHECKPOINT_INTERVAL_MS;
-    return Math.max(0, this.dirtySinceMs + flushIntervalMs - clock.monotonicMs());
+    if (this.options.mode === 'SYNC_FLUSH') return CHECKPOINT_INTERVAL_MS;
+    // What the shard writes by itself is announced by nobody.
+    if (!this.isDirty) return Math.min(this.options.flushIntervalMs, CHECKPOINT_INTERVAL_MS);
+    const dueAt = this.flushedAtMs + this.options.flushIntervalMs;
+    return Math.max(0, dueAt - this.options.clock.monotonicMs());
   }
 
   /** Flushes everything, writes the checkpoint and closes the files. What the shard still appends is written by nobody. */
@@ -118,7 +110,6 @@ export class FlusherAgent {
     try {
       const before = this.written + this.flushed;
       this.written = this.writer.write();
-      this.look();
       if (this.isBarrierDue()) this.flush();
       return this.written + this.flushed - before;
     } finally {
@@ -142,7 +133,7 @@ export class FlusherAgent {
   private isBarrierDue(): boolean {
     if (!this.isDirty) return false;
     if (this.options.mode === 'SYNC_FLUSH') return true;
-    return this.options.clock.monotonicMs() - this.dirtySinceMs >= this.options.flushIntervalMs;
+    return this.options.clock.monotonicMs() - this.flushedAtMs >= this.options.flushIntervalMs;
   }
 
   private flush(): void {
@@ -150,10 +141,10 @@ export class FlusherAgent {
     const bytes = this.written - this.flushed;
     this.writer.sync(this.written);
     this.flushed = this.written;
-    this.dirtySinceMs = Number.POSITIVE_INFINITY;
+    this.flushedAtMs = this.options.clock.monotonicMs();
     // Publishes: these bytes survive a power cut. The only place where the position moves, after a successful sync.
     this.options.memory.flushed.publish(this.flushed);
-    this.options.onFlush?.(this.options.clock.monotonicMs() - startedAt, bytes);
+    this.options.onFlush?.(this.flushedAtMs - startedAt, bytes);
   }
 
   private writeCheckpoint(): void {

@@ -13,12 +13,6 @@ import type { TailWindow } from '../log/tail-window.ts';
 /** More than this is worth a thread that has nothing else to do. */
 export const SMALL_WRITE_BYTES_MAX: number = 64 * KIB;
 
-/**
- * What became of bytes that the shard has: left to the flusher, written, or written as the first that the next barrier is for.
- * Only after `written` need the flusher not be woken: it knows when that barrier is due.
- */
-export type SmallWrite = 'left' | 'first' | 'written';
-
 export type LogWriterOptions = {
   readonly storage: Storage;
   readonly tail: TailWindow;
@@ -113,32 +107,35 @@ export class SmallWriter {
     this.pieceBytes = pieceBytesOf(options);
   }
 
-  /** Writes everything appended, if it is little and the flusher does nothing. */
-  write(): SmallWrite {
+  /**
+   * Writes everything appended, if it is little and the flusher does nothing.
+   *
+   * @returns false: the flusher must
+   */
+  write(): boolean {
     const { memory } = this.options;
-    if (this.failure !== undefined || !memory.claimWriting()) return 'left';
+    if (this.failure !== undefined || !memory.claimWriting()) return false;
     try {
       return this.writePiece(memory.written.observe(), memory.appended.observe());
     } catch (error) {
       this.failure = toSluiceError(error, 'STORAGE_IO');
       memory.reportFault('STORAGE_IO');
-      return 'left';
+      return false;
     } finally {
       memory.releaseWriting();
     }
   }
 
-  private writePiece(written: number, appended: number): SmallWrite {
+  private writePiece(written: number, appended: number): boolean {
     const { memory, tail, segmentBytes } = this.options;
     const length = appended - written;
     const place = written % segmentBytes;
-    if (place === 0 || length > SMALL_WRITE_BYTES_MAX) return 'left';
-    if ((written % this.pieceBytes) + length > this.pieceBytes) return 'left';
+    if (place === 0 || length > SMALL_WRITE_BYTES_MAX) return false;
+    if ((written % this.pieceBytes) + length > this.pieceBytes) return false;
     this.open.of(Math.floor(written / segmentBytes)).write(tail.at(written, length), place);
     // Publishes: the operating system has the bytes, so a killed process loses none of them.
     memory.written.publish(appended);
-    // Nothing was waiting for a barrier, so the flusher sleeps. It moves this position with the turn only, and so not now.
-    return memory.flushed.observe() === written ? 'first' : 'written';
+    return true;
   }
 }
 

@@ -318,7 +318,7 @@ export class ShardAgent {
     if (log.appended === this.publishedAppended) return;
     this.publishedAppended = log.appended;
     log.publish();
-    if (this.smallWriter?.write() !== 'written') this.wakeFlusher();
+    if (this.smallWriter?.write() !== true) this.wakeFlusher();
   }
 
   /** Takes over the positions of the disk and moves the commit position, or fences the shard when the disk has failed. */

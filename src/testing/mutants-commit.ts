@@ -1,5 +1,5 @@
 /** Planted bugs of writing, flushing and committing: what is acknowledged, or seen, before it is safe. */
-import { type Mutant, simulation, testFile } from './mutants.ts';
+import { type Mutant, simulation } from './mutants.ts';
 
 const FLUSHER = 'commit/flusher-agent.js';
 const WRITER = 'commit/log-writer.js';
@@ -92,22 +92,6 @@ ${WHEN_SYNC_FAILS}
     name: 'the shard begins a segment itself, and the flusher never syncs the one before',
     plants: [{ file: WRITER, find: 'place === 0 || ', replace: '' }],
     watcher: simulation('async', 160),
-  },
-  {
-    name: 'a flusher that sleeps is not told of the first bytes that wait for its barrier',
-    plants: [{ file: 'shard/shard-agent.js', find: "!== 'written'", replace: "=== 'left'" }],
-    watcher: simulation('async'),
-  },
-  {
-    name: 'a flusher goes to sleep for long over bytes that were written just then',
-    plants: [
-      {
-        file: FLUSHER,
-        find: '(this.isDirty && this.dirtySinceMs === Number.POSITIVE_INFINITY) ||',
-        replace: '',
-      },
-    ],
-    watcher: testFile('commit/log-writer.test.js'),
   },
   {
     name: 'a message can be seen as soon as it is appended',

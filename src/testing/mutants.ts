@@ -33,7 +33,7 @@ export function simulation(
   return { kind: 'simulation', sizes: 'mixed', flush, from };
 }
 
-export function testFile(file: string): Watcher {
+function testFile(file: string): Watcher {
   return { kind: 'test', file };
 }
 

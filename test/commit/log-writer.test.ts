@@ -4,11 +4,7 @@ import { beforeEach, describe, it } from 'node:test';
 import { seededPrng } from '../../src/base/prng.ts';
 import { KIB } from '../../src/base/units.ts';
 import { FlusherAgent } from '../../src/commit/flusher-agent.ts';
-import {
-  SMALL_WRITE_BYTES_MAX,
-  type SmallWrite,
-  SmallWriter,
-} from '../../src/commit/log-writer.ts';
+import { SMALL_WRITE_BYTES_MAX, SmallWriter } from '../../src/commit/log-writer.ts';
 import { segmentName } from '../../src/log/file-names.ts';
 import { LOG_MEMORY_BYTES, LogMemory } from '../../src/log/log-memory.ts';
 import { TailWindow } from '../../src/log/tail-window.ts';
@@ -66,9 +62,8 @@ describe('who writes to segment files', () => {
 
   /** The first bytes of the log, written and flushed by the flusher. */
   function begin(): void {
-    append(64);
-    flusher.doWork();
     clock.advance(INTERVAL_MS);
+    append(64);
     flusher.doWork();
     assert.deepEqual(positions(), [64, 64]);
   }
@@ -76,67 +71,33 @@ describe('who writes to segment files', () => {
   it('the shard writes what is little, and the flusher makes it durable within the interval', () => {
     begin();
     append(128);
-    assert.equal(shard.write(), 'first');
+    assert.equal(shard.write(), true);
     assert.deepEqual(positions(), [192, 64]);
     assert.deepEqual(stored(64, 128), tail.at(64, 128).slice());
+    assert.ok(flusher.msUntilDue() <= INTERVAL_MS, 'nobody wakes it for this');
     flusher.doWork();
-    append(64);
-    assert.equal(shard.write(), 'written', 'the flusher knows');
-    flusher.doWork();
-    assert.deepEqual(positions(), [256, 64], 'before its time');
+    assert.deepEqual(positions(), [192, 64], 'before its time');
     clock.advance(INTERVAL_MS);
     assert.ok(flusher.hasWork());
     flusher.doWork();
-    assert.deepEqual(positions(), [256, 256]);
-    append(64);
-    assert.equal(shard.write(), 'first');
-  });
-
-  it('a flusher with nothing to make durable sleeps a second, whatever the interval', () => {
-    begin();
-    assert.equal(flusher.msUntilDue(), 1000);
-    clock.advance(10 * INTERVAL_MS);
-    append(64);
-    assert.equal(shard.write(), 'first', 'whoever has it wakes the flusher');
-    flusher.doWork();
-    assert.equal(flusher.msUntilDue(), INTERVAL_MS, 'what comes next is not held up by a sync');
-    clock.advance(INTERVAL_MS - 1);
-    append(64);
-    assert.equal(shard.write(), 'written');
-    flusher.doWork();
-    assert.deepEqual([flusher.msUntilDue(), ...positions()], [1, 192, 64]);
-    clock.advance(1);
-    flusher.doWork();
-    assert.deepEqual([flusher.msUntilDue(), ...positions()], [1000, 192, 192]);
-  });
-
-  it('bytes that are written while the flusher goes to sleep keep it awake', () => {
-    begin();
-    assert.equal(flusher.doWork(), 0);
-    const sleepMs = flusher.msUntilDue();
-    assert.equal(flusher.hasWork(), false);
-    append(64);
-    assert.equal(shard.write(), 'first');
-    assert.ok(flusher.hasWork(), `it would sleep for ${sleepMs} ms`);
-    flusher.doWork();
-    assert.equal(flusher.hasWork(), false);
+    assert.deepEqual(positions(), [192, 192]);
   });
 
   it("the first bytes of a segment, much, and what lies in two segments is the flusher's", () => {
     append(64);
-    assert.equal(shard.write(), 'left', 'nobody has begun the segment');
+    assert.equal(shard.write(), false, 'nobody has begun the segment');
     flusher.doWork();
     append(SMALL_WRITE_BYTES_MAX + 8);
-    assert.equal(shard.write(), 'left', 'it is much');
+    assert.equal(shard.write(), false, 'it is much');
     flusher.doWork();
     append(SEGMENT_BYTES - memory.appended.observe() - 64);
     flusher.doWork();
     append(128);
-    assert.equal(shard.write(), 'left', 'it ends in another segment');
+    assert.equal(shard.write(), false, 'it ends in another segment');
     flusher.doWork();
     assert.equal(memory.written.observe(), SEGMENT_BYTES + 64);
     append(64);
-    assert.equal(shard.write(), 'written');
+    assert.equal(shard.write(), true);
     assert.deepEqual(stored(SEGMENT_BYTES + 64, 64), tail.at(SEGMENT_BYTES + 64, 64).slice());
   });
 
@@ -145,7 +106,7 @@ describe('who writes to segment files', () => {
     append(SEGMENT_BYTES - 64 - 128);
     flusher.doWork();
     append(128);
-    assert.equal(shard.write(), 'written');
+    assert.equal(shard.write(), true);
     clock.advance(INTERVAL_MS);
     append(64);
     flusher.doWork();
@@ -158,28 +119,27 @@ describe('who writes to segment files', () => {
     begin();
     append(64);
     assert.ok(memory.claimWriting());
-    assert.equal(shard.write(), 'left');
+    assert.equal(shard.write(), false);
     assert.equal(flusher.doWork(), 0);
     assert.ok(flusher.hasWork(), 'it looks again');
     memory.releaseWriting();
-    assert.equal(shard.write(), 'first');
+    assert.equal(shard.write(), true);
     assert.ok(memory.claimWriting(), 'it gave the turn back');
   });
 
   it('the shard does not wait for a sync', () => {
     begin();
     append(64);
-    assert.equal(shard.write(), 'first');
-    flusher.doWork();
+    assert.equal(shard.write(), true);
     clock.advance(INTERVAL_MS);
-    let wrote: SmallWrite | undefined;
+    let isWritten: boolean | undefined;
     storage.duringSync = () => {
       append(64);
-      wrote = shard.write();
+      isWritten = shard.write();
       storage.duringSync = undefined;
     };
     flusher.doWork();
-    assert.equal(wrote, 'left');
+    assert.equal(isWritten, false);
     assert.deepEqual(positions(), [128, 128]);
     assert.ok(flusher.hasWork());
   });
@@ -190,7 +150,7 @@ describe('who writes to segment files', () => {
     flusher.close();
     assert.deepEqual(positions(), [128, 128]);
     append(64);
-    assert.equal(shard.write(), 'left');
+    assert.equal(shard.write(), false);
     assert.deepEqual(positions(), [128, 128]);
   });
 
@@ -198,13 +158,13 @@ describe('who writes to segment files', () => {
     begin();
     append(64);
     storage.faults.failNth('write', storage.faults.count('write'), 'STORAGE_IO');
-    assert.equal(shard.write(), 'left');
+    assert.equal(shard.write(), false);
     assert.equal(memory.faultCode(), 'STORAGE_IO');
     assert.match(String(shard.failure?.message), /write/);
     assert.equal(flusher.doWork(), 0);
     assert.equal(flusher.failure?.code, 'STORAGE_IO');
     append(64);
-    assert.equal(shard.write(), 'left');
+    assert.equal(shard.write(), false);
     flusher.close();
     assert.deepEqual(positions(), [64, 64]);
   });
