@@ -22,7 +22,7 @@ export type FlusherOptions = {
   readonly memory: LogMemory;
   readonly clock: Clock;
   readonly mode: FlushMode;
-  /** Milliseconds under ASYNC_FLUSH from the first byte that waits for a barrier to the barrier. */
+  /** Milliseconds between barriers under ASYNC_FLUSH. */
   readonly flushIntervalMs: number;
   readonly segmentBytes: number;
   readonly epoch: number;
@@ -37,8 +37,7 @@ export class FlusherAgent {
   private readonly checkpoint: CheckpointWriter;
   private readonly writer: LogWriter;
   private readonly share: ShardShare;
-  /** When it saw first that bytes wait for a barrier; infinite while none do. */
-  private dirtySinceMs: number = Number.POSITIVE_INFINITY;
+  private flushedAtMs = 0;
   private checkpointAtMs = 0;
   private checkpointed: number;
   /** Why it stopped; undefined while it runs. */
@@ -55,7 +54,6 @@ export class FlusherAgent {
   /** Writes and flushes once. @returns bytes written or flushed; 0 when there was nothing to do */
   doWork(): number {
     if (this.failure !== undefined || this.hasShardFailed()) return 0;
-    this.look();
     try {
       const bytes = this.advance();
       this.writeCheckpoint();
@@ -73,25 +71,18 @@ export class FlusherAgent {
     if (this.failure !== undefined) return false;
     const { memory } = this.options;
     if (memory.faultCode() !== undefined) return true;
-    // Their time counts from when they are seen.
-    if (this.isDirty && this.dirtySinceMs === Number.POSITIVE_INFINITY) return true;
     // The shard has the turn: what it leaves it announces when it has given it back.
     if (memory.isWriting || this.share.isLeftToShard()) return false;
     return memory.appended.observe() > memory.written.observe() || this.isBarrierDue();
   }
 
-  /** What a thread that was woken does first: the time of bytes that wait for a barrier counts from here. */
-  look(): void {
-    if (this.isDirty)
-      this.dirtySinceMs = Math.min(this.dirtySinceMs, this.options.clock.monotonicMs());
-  }
-
-  /** Milliseconds until the next barrier is due; how long the thread may sleep. Whoever writes the first bytes for it wakes it. */
+  /** Milliseconds until the next barrier is due under ASYNC_FLUSH; how long the thread may sleep. */
   msUntilDue(): number {
-    const { mode, flushIntervalMs, clock } = this.options;
-    if (mode === 'SYNC_FLUSH' || this.dirtySinceMs === Number.POSITIVE_INFINITY)
-      return CHECKPOINT_INTERVAL_MS;
-    return Math.max(0, this.dirtySinceMs + flushIntervalMs - clock.monotonicMs());
+    if (this.options.mode === 'SYNC_FLUSH') return CHECKPOINT_INTERVAL_MS;
+    // What the shard writes by itself is announced by nobody.
+    if (!this.isDirty) return Math.min(this.options.flushIntervalMs, CHECKPOINT_INTERVAL_MS);
+    const dueAt = this.flushedAtMs + this.options.flushIntervalMs;
+    return Math.max(0, dueAt - this.options.clock.monotonicMs());
   }
 
   /** Flushes everything, writes the checkpoint and closes the files. What the shard still appends is written by nobody. */
@@ -115,7 +106,6 @@ export class FlusherAgent {
     try {
       const before = this.progress;
       this.writer.write();
-      this.look();
       if (this.isBarrierDue()) this.flush();
       return this.progress - before;
     } finally {
@@ -147,13 +137,13 @@ export class FlusherAgent {
   private isBarrierDue(): boolean {
     if (!this.isDirty) return false;
     if (this.options.mode === 'SYNC_FLUSH') return true;
-    return this.options.clock.monotonicMs() - this.dirtySinceMs >= this.options.flushIntervalMs;
+    return this.options.clock.monotonicMs() - this.flushedAtMs >= this.options.flushIntervalMs;
   }
 
   private flush(): void {
     const written = this.options.memory.written.observe();
     barrier(this.options, written, () => this.writer.sync(written));
-    this.dirtySinceMs = Number.POSITIVE_INFINITY;
+    this.flushedAtMs = this.options.clock.monotonicMs();
   }
 
   private writeCheckpoint(): void {

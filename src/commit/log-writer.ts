@@ -15,12 +15,6 @@ import { pieceBytesOf, ShardShare, type ShardShareOptions } from './shard-share.
 /** Told of each barrier: how long it took, how many bytes it covered. */
 export type OnFlush = (durationMs: number, bytes: number) => void;
 
-/**
- * What became of bytes that the shard has: left to the flusher, written, or written as the first that the next barrier is for.
- * Only after `written` need the flusher not be woken: it knows when that barrier is due.
- */
-export type SmallWrite = 'left' | 'first' | 'written';
-
 export type LogWriterOptions = {
   readonly storage: Storage;
   readonly tail: TailWindow;
@@ -147,33 +141,34 @@ export class SmallWriter {
     return this.failure === undefined && !memory.isWriting && this.share.isLeftToShard();
   }
 
-  /** Writes everything appended, if it is the shard's share and the flusher does nothing. */
-  write(): SmallWrite {
+  /**
+   * Writes everything appended, if it is the shard's share and the flusher does nothing.
+   *
+   * @returns false: the flusher must
+   */
+  write(): boolean {
     const { memory } = this.options;
-    if (this.failure !== undefined || !memory.claimWriting()) return 'left';
+    if (this.failure !== undefined || !memory.claimWriting()) return false;
     try {
       const [written, appended] = [memory.written.observe(), memory.appended.observe()];
-      return this.share.covers(written, appended) ? this.writePiece(written, appended) : 'left';
+      if (!this.share.covers(written, appended)) return false;
+      this.writePiece(written, appended);
+      return true;
     } catch (error) {
       this.failure = toSluiceError(error, 'STORAGE_IO');
       memory.reportFault('STORAGE_IO');
-      return 'left';
+      return false;
     } finally {
       memory.releaseWriting();
     }
   }
 
-  private writePiece(written: number, appended: number): SmallWrite {
+  private writePiece(written: number, appended: number): void {
     const { memory, tail, segmentBytes, mode } = this.options;
     const file = this.open.of(Math.floor(written / segmentBytes));
     file.write(tail.at(written, appended - written), written % segmentBytes);
     // Publishes: the operating system has the bytes, so a killed process loses none of them.
     memory.written.publish(appended);
-    if (mode === 'SYNC_FLUSH') {
-      barrier(this.options, appended, () => file.sync());
-      return 'written';
-    }
-    // Nothing was waiting for a barrier, so the flusher sleeps. It moves this position with the turn only, and so not now.
-    return memory.flushed.observe() === written ? 'first' : 'written';
+    if (mode === 'SYNC_FLUSH') barrier(this.options, appended, () => file.sync());
   }
 }

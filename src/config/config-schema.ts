@@ -139,7 +139,7 @@ export const SETTINGS: SettingTable = {
     'Storage',
     durationMs(1, MINUTE_MS),
     500,
-    'Longest time from a write to its flush under ASYNC_FLUSH: what a power failure may cost.',
+    'Longest time between two flushes under ASYNC_FLUSH: what a power failure may cost.',
   ),
   segmentBytes: setting(
     'Storage',

@@ -320,7 +320,7 @@ export class ShardAgent {
     if (!isNew && !this.smallWriter.hasWork()) return;
     this.publishedAppended = log.appended;
     if (isNew) log.publish();
-    if (this.smallWriter.write() !== 'written') this.wakeFlusher();
+    if (!this.smallWriter.write()) this.wakeFlusher();
   }
 
   /** Takes over the positions of the disk and moves the commit position, or fences the shard when the disk has failed. */

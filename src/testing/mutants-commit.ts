@@ -119,22 +119,6 @@ ${WHEN_SYNC_FAILS}
     watcher: testFile('shard/shard-syncs.test.js'),
   },
   {
-    name: 'a flusher that sleeps is not told of the first bytes that wait for its barrier',
-    plants: [{ file: 'shard/shard-agent.js', find: "!== 'written'", replace: "=== 'left'" }],
-    watcher: simulation('async'),
-  },
-  {
-    name: 'a flusher goes to sleep for long over bytes that were written just then',
-    plants: [
-      {
-        file: 'commit/flusher-agent.js',
-        find: 'if (this.isDirty && this.dirtySinceMs === Number.POSITIVE_INFINITY)',
-        replace: 'if (this.dirtySinceMs < 0)',
-      },
-    ],
-    watcher: testFile('commit/log-writer.test.js'),
-  },
-  {
     name: 'a message can be seen as soon as it is appended',
     plants: [
       {

@@ -5,7 +5,7 @@ import { systemClock } from '../base/clock.ts';
 import type { FlushMode } from '../commit/commit-policy.ts';
 import { FlusherAgent } from '../commit/flusher-agent.ts';
 import { FileStorage } from '../log/file-storage.ts';
-import { LOG_MEMORY_BYTES, LogMemory } from '../log/log-memory.ts';
+import { LogMemory } from '../log/log-memory.ts';
 import type { Storage, StorageFile } from '../log/storage.ts';
 import { TailWindow } from '../log/tail-window.ts';
 import { PositionCell } from '../memory/position-cell.ts';
@@ -50,8 +50,6 @@ export type RaceTask =
       readonly tail: SharedArrayBuffer;
       readonly segmentBytes: number;
       readonly mode: FlushMode;
-      /** Where it has nothing to do, it sleeps for so long, on the park word behind the positions in `control`. */
-      readonly sleepMs?: number;
     };
 
 /** Bytes of one batch of the `leases` task; two fill a slot of the tail. */
@@ -157,14 +155,13 @@ function slowed(storage: Storage): Storage {
   return Object.assign(Object.create(storage) as Storage, { open });
 }
 
-/** As the flusher's thread does, but that it never sleeps, or for long, and always syncs. */
+/** As the flusher's thread does, but that it never sleeps and always syncs. */
 function flush({
   directory,
   control,
   tail,
   segmentBytes,
   mode,
-  sleepMs,
 }: Extract<RaceTask, { kind: 'flush' }>): void {
   const memory = new LogMemory(control, 0);
   const agent = new FlusherAgent({
@@ -176,15 +173,7 @@ function flush({
     },
     ...{ clock: systemClock, mode, flushIntervalMs: 0, epoch: 1, position: 0 },
   });
-  if (sleepMs === undefined)
-    for (let looks = 0; !memory.isStopping; )
-      looks = agent.doWork() === 0 ? waitForOther(looks) : 0;
-  else {
-    const word = new ParkWord(control, LOG_MEMORY_BYTES);
-    const hasWork = (): boolean => agent.hasWork() || memory.isStopping;
-    while (!memory.isStopping)
-      if (agent.doWork() === 0) word.park(agent.msUntilDue() === 0 ? 0 : sleepMs, hasWork);
-  }
+  for (let looks = 0; !memory.isStopping; ) looks = agent.doWork() === 0 ? waitForOther(looks) : 0;
   agent.close();
 }
 

@@ -71,8 +71,6 @@ export class ShardRig {
   readonly config: ShardConfig;
   readonly agent: ShardAgent;
   readonly flusher: FlusherAgent;
-  /** Times that the shard has woken its flusher. */
-  flusherWakes = 0;
   readonly metadata: ShardMetadata;
   readonly jobs: SideJob[] = [];
   private readonly results: SideJobResult[] = [];
@@ -127,11 +125,7 @@ export class ShardRig {
         poll: () => this.results.shift(),
       },
       ...reign,
-      wakeFlusher: () => {
-        this.flusherWakes += 1;
-        // Its thread is awake at once, and in a simulation does the rest when it has its turn.
-        this.flusher.look();
-      },
+      wakeFlusher: () => {},
     });
     this.agent = opened.agent;
     this.metadata = opened.metadata;

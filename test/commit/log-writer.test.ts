@@ -5,7 +5,7 @@ import { seededPrng } from '../../src/base/prng.ts';
 import { KIB } from '../../src/base/units.ts';
 import type { FlushMode } from '../../src/commit/commit-policy.ts';
 import { FlusherAgent } from '../../src/commit/flusher-agent.ts';
-import { type SmallWrite, SmallWriter } from '../../src/commit/log-writer.ts';
+import { SmallWriter } from '../../src/commit/log-writer.ts';
 import { SHARD_SYNC_MICROS_MAX, SMALL_WRITE_BYTES_MAX } from '../../src/commit/shard-share.ts';
 import { readCheckpoint } from '../../src/log/checkpoint.ts';
 import { segmentName } from '../../src/log/file-names.ts';
@@ -66,9 +66,8 @@ describe('who writes to segment files', () => {
 
   /** The first bytes of the log, written and flushed by the flusher. */
   function begin(): void {
-    append(64);
-    flusher.doWork();
     clock.advance(INTERVAL_MS);
+    append(64);
     flusher.doWork();
     assert.deepEqual(positions(), [64, 64]);
   }
@@ -76,67 +75,33 @@ describe('who writes to segment files', () => {
   it('the shard writes what is little, and the flusher makes it durable within the interval', () => {
     begin();
     append(128);
-    assert.equal(shard.write(), 'first');
+    assert.equal(shard.write(), true);
     assert.deepEqual(positions(), [192, 64]);
     assert.deepEqual(stored(64, 128), tail.at(64, 128).slice());
+    assert.ok(flusher.msUntilDue() <= INTERVAL_MS, 'nobody wakes it for this');
     flusher.doWork();
-    append(64);
-    assert.equal(shard.write(), 'written', 'the flusher knows');
-    flusher.doWork();
-    assert.deepEqual(positions(), [256, 64], 'before its time');
+    assert.deepEqual(positions(), [192, 64], 'before its time');
     clock.advance(INTERVAL_MS);
     assert.ok(flusher.hasWork());
     flusher.doWork();
-    assert.deepEqual(positions(), [256, 256]);
-    append(64);
-    assert.equal(shard.write(), 'first');
-  });
-
-  it('a flusher with nothing to make durable sleeps a second, whatever the interval', () => {
-    begin();
-    assert.equal(flusher.msUntilDue(), 1000);
-    clock.advance(10 * INTERVAL_MS);
-    append(64);
-    assert.equal(shard.write(), 'first', 'whoever has it wakes the flusher');
-    flusher.doWork();
-    assert.equal(flusher.msUntilDue(), INTERVAL_MS, 'what comes next is not held up by a sync');
-    clock.advance(INTERVAL_MS - 1);
-    append(64);
-    assert.equal(shard.write(), 'written');
-    flusher.doWork();
-    assert.deepEqual([flusher.msUntilDue(), ...positions()], [1, 192, 64]);
-    clock.advance(1);
-    flusher.doWork();
-    assert.deepEqual([flusher.msUntilDue(), ...positions()], [1000, 192, 192]);
-  });
-
-  it('bytes that are written while the flusher goes to sleep keep it awake', () => {
-    begin();
-    assert.equal(flusher.doWork(), 0);
-    const sleepMs = flusher.msUntilDue();
-    assert.equal(flusher.hasWork(), false);
-    append(64);
-    assert.equal(shard.write(), 'first');
-    assert.ok(flusher.hasWork(), `it would sleep for ${sleepMs} ms`);
-    flusher.doWork();
-    assert.equal(flusher.hasWork(), false);
+    assert.deepEqual(positions(), [192, 192]);
   });
 
   it("the first bytes of a segment, much, and what lies in two segments is the flusher's", () => {
     append(64);
-    assert.equal(shard.write(), 'left', 'nobody has begun the segment');
+    assert.equal(shard.write(), false, 'nobody has begun the segment');
     flusher.doWork();
     append(SMALL_WRITE_BYTES_MAX + 8);
-    assert.equal(shard.write(), 'left', 'it is much');
+    assert.equal(shard.write(), false, 'it is much');
     flusher.doWork();
     append(SEGMENT_BYTES - memory.appended.observe() - 64);
     flusher.doWork();
     append(128);
-    assert.equal(shard.write(), 'left', 'it ends in another segment');
+    assert.equal(shard.write(), false, 'it ends in another segment');
     flusher.doWork();
     assert.equal(memory.written.observe(), SEGMENT_BYTES + 64);
     append(64);
-    assert.equal(shard.write(), 'written');
+    assert.equal(shard.write(), true);
     assert.deepEqual(stored(SEGMENT_BYTES + 64, 64), tail.at(SEGMENT_BYTES + 64, 64).slice());
   });
 
@@ -145,7 +110,7 @@ describe('who writes to segment files', () => {
     append(SEGMENT_BYTES - 64 - 128);
     flusher.doWork();
     append(128);
-    assert.equal(shard.write(), 'written');
+    assert.equal(shard.write(), true);
     clock.advance(INTERVAL_MS);
     append(64);
     flusher.doWork();
@@ -158,28 +123,27 @@ describe('who writes to segment files', () => {
     begin();
     append(64);
     assert.ok(memory.claimWriting());
-    assert.equal(shard.write(), 'left');
+    assert.equal(shard.write(), false);
     assert.equal(flusher.doWork(), 0);
     memory.releaseWriting();
     assert.ok(flusher.hasWork(), 'it looks again');
-    assert.equal(shard.write(), 'first');
+    assert.equal(shard.write(), true);
     assert.ok(memory.claimWriting(), 'it gave the turn back');
   });
 
   it('the shard does not wait for a sync', () => {
     begin();
     append(64);
-    assert.equal(shard.write(), 'first');
-    flusher.doWork();
+    assert.equal(shard.write(), true);
     clock.advance(INTERVAL_MS);
-    let wrote: SmallWrite | undefined;
+    let isWritten: boolean | undefined;
     storage.duringSync = () => {
       append(64);
-      wrote = shard.write();
+      isWritten = shard.write();
       storage.duringSync = undefined;
     };
     flusher.doWork();
-    assert.equal(wrote, 'left');
+    assert.equal(isWritten, false);
     assert.deepEqual(positions(), [128, 128]);
     assert.ok(flusher.hasWork());
   });
@@ -190,7 +154,7 @@ describe('who writes to segment files', () => {
     flusher.close();
     assert.deepEqual(positions(), [128, 128]);
     append(64);
-    assert.equal(shard.write(), 'left');
+    assert.equal(shard.write(), false);
     assert.deepEqual(positions(), [128, 128]);
   });
 
@@ -198,13 +162,13 @@ describe('who writes to segment files', () => {
     begin();
     append(64);
     storage.faults.failNth('write', storage.faults.count('write'), 'STORAGE_IO');
-    assert.equal(shard.write(), 'left');
+    assert.equal(shard.write(), false);
     assert.equal(memory.faultCode(), 'STORAGE_IO');
     assert.match(String(shard.failure?.message), /write/);
     assert.equal(flusher.doWork(), 0);
     assert.equal(flusher.failure?.code, 'STORAGE_IO');
     append(64);
-    assert.equal(shard.write(), 'left');
+    assert.equal(shard.write(), false);
     flusher.close();
     assert.deepEqual(positions(), [64, 64]);
   });
@@ -213,14 +177,14 @@ describe('who writes to segment files', () => {
     beforeEach(() => {
       open('SYNC_FLUSH');
       append(64);
-      assert.equal(shard.write(), 'left', 'nobody has begun the segment, or knows the disk');
+      assert.equal(shard.write(), false, 'nobody has begun the segment, or knows the disk');
       flusher.doWork();
       assert.deepEqual(positions(), [64, 64]);
     });
 
     it('the shard syncs what is little, and it survives a power cut', () => {
       append(128);
-      assert.equal(shard.write(), 'written');
+      assert.equal(shard.write(), true);
       assert.deepEqual(positions(), [192, 192]);
       storage.crash(seededPrng(2), WORST_CRASH);
       assert.deepEqual(stored(64, 128), tail.at(64, 128).slice());
@@ -240,7 +204,7 @@ describe('who writes to segment files', () => {
     });
 
     it('what came while the flusher synced is the shard’s when the turn is free, and not before', () => {
-      const seen: (SmallWrite | boolean)[] = [];
+      const seen: boolean[] = [];
       storage.duringSync = () => {
         append(64);
         seen.push(shard.write(), shard.hasWork());
@@ -248,10 +212,10 @@ describe('who writes to segment files', () => {
       };
       append(SMALL_WRITE_BYTES_MAX + 8);
       flusher.doWork();
-      assert.deepEqual(seen, ['left', false]);
+      assert.deepEqual(seen, [false, false]);
       assert.ok(!flusher.hasWork());
       assert.ok(shard.hasWork(), 'or both would sleep');
-      assert.equal(shard.write(), 'written');
+      assert.equal(shard.write(), true);
       assert.equal(memory.flushed.observe(), memory.appended.observe());
     });
 
@@ -264,7 +228,7 @@ describe('who writes to segment files', () => {
         storage.duringSync = undefined;
       };
       append(64);
-      assert.equal(shard.write(), 'written');
+      assert.equal(shard.write(), true);
       assert.deepEqual([work, isAwake], [0, false]);
     });
 
@@ -272,7 +236,7 @@ describe('who writes to segment files', () => {
       const sync = (ms: number): boolean => {
         storage.duringSync = () => clock.advance(ms);
         append(64);
-        const isOwn = shard.write() === 'written';
+        const isOwn = shard.write();
         if (!isOwn) flusher.doWork();
         assert.equal(memory.flushed.observe(), memory.appended.observe());
         return isOwn;
@@ -288,19 +252,19 @@ describe('who writes to segment files', () => {
     it('a sync that the disk has refused is final for both', () => {
       append(64);
       storage.faults.failNth('sync', storage.faults.count('sync'), 'STORAGE_IO');
-      assert.equal(shard.write(), 'left');
+      assert.equal(shard.write(), false);
       assert.equal(memory.faultCode(), 'STORAGE_IO');
       assert.match(String(shard.failure?.message), /sync/);
       assert.equal(flusher.doWork(), 0);
       append(64);
-      assert.equal(shard.write(), 'left');
+      assert.equal(shard.write(), false);
       flusher.close();
       assert.equal(memory.flushed.observe(), 64);
     });
 
     it('the flusher tells in the checkpoint how far the shard has synced', () => {
       append(64);
-      assert.equal(shard.write(), 'written');
+      assert.equal(shard.write(), true);
       clock.advance(2000);
       flusher.doWork();
       assert.equal(readCheckpoint(storage)?.flushed, 128);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { MemoryStorage } from '../../src/log/memory-storage.ts';
 import { BODY_TEXT } from '../../src/protocol/batch/batch-layout.ts';
 import * as envelope from '../../src/protocol/envelope-layout.ts';
-import { RIG_CONFIG, type RigReply, rigTopic, ShardRig } from '../../src/testing/shard-rig.ts';
+import { type RigReply, rigTopic, ShardRig } from '../../src/testing/shard-rig.ts';
 import { SimClock } from '../../src/testing/sim-clock.ts';
 
 const T = 1;
@@ -76,26 +76,6 @@ test('a batch is stored, acknowledged with its offsets, fetched back and survive
       [1, 'b', ''],
     ],
   );
-});
-
-test('under ASYNC_FLUSH the flusher is woken by the first bytes that wait for a barrier, and not by those behind them', () => {
-  const clock = new SimClock();
-  const rig = new ShardRig(storage(), clock, { ...RIG_CONFIG, flushMode: 'ASYNC_FLUSH' });
-  withTopic(rig);
-  const send = (): void => {
-    rig.produce(T, 0, [{ body: 'a', bodyKind: BODY_TEXT }]);
-    rig.agent.doWork();
-    const { written, appended } = rig.memory;
-    assert.equal(written.observe(), appended.observe(), 'the shard has written it itself');
-  };
-  for (let barrier = 1; barrier <= 3; barrier += 1) {
-    clock.advance(RIG_CONFIG.flushIntervalMs);
-    rig.flusher.doWork();
-    assert.equal(rig.memory.flushed.observe(), rig.memory.written.observe());
-    const before = rig.flusherWakes;
-    for (let sent = 0; sent < 5; sent += 1) send();
-    assert.equal(rig.flusherWakes - before, 1);
-  }
 });
 
 test('thousands of batches over many segments come back in order, hot, cold and after a restart', () => {
