@@ -87,9 +87,8 @@ export class FlusherAgent {
 
   /** Flushes everything, writes the checkpoint and closes the files. What the shard still appends is written by nobody. */
   close(): void {
-    if (this.failure === undefined && !this.hasShardFailed()) {
-      // A write of the shard is over within microseconds. The turn is not given back: what comes now would be in no checkpoint.
-      while (!this.options.memory.claimWriting());
+    if (this.failure === undefined && this.takeTurn()) {
+      // The turn is not given back: what comes now would be in no checkpoint.
       this.writer.write();
       if (this.isDirty) this.flush();
       // Clean, when the log was this broker's own: whoever follows this log knows that nothing he has of it is missing here.
@@ -111,6 +110,12 @@ export class FlusherAgent {
     } finally {
       memory.releaseWriting();
     }
+  }
+
+  /** Waits for the turn: a write or a sync of the shard is over soon. @returns false when the disk has refused it */
+  private takeTurn(): boolean {
+    while (!this.hasShardFailed()) if (this.options.memory.claimWriting()) return true;
+    return false;
   }
 
   /** The shard has written in vain: what it could not write stays unwritten. */

@@ -63,9 +63,13 @@ export class LogMemory {
     this.sync = new Int32Array(memory, byteOffset + 12 * CELL_BYTES, 1);
   }
 
-  /** Flusher or shard: takes the turn of writing to segment files. @returns false when the other has it */
+  /** Flusher or shard: takes the turn of writing to segment files. @returns false when the other has it, or the disk has refused */
   claimWriting(): boolean {
-    return Atomics.compareExchange(this.writing, 0, 0, 1) === 0;
+    if (Atomics.compareExchange(this.writing, 0, 0, 1) !== 0) return false;
+    // What the other could not sync may be gone although the next sync succeeds: nobody goes on behind it.
+    if (Atomics.load(this.fault, 0) === 0) return true;
+    this.releaseWriting();
+    return false;
   }
 
   /** Whoever has the turn: gives it back. */

@@ -108,6 +108,17 @@ ${WHEN_SYNC_FAILS}
     watcher: simulation('sync'),
   },
   {
+    name: 'one goes on behind a sync of the other that has failed',
+    plants: [
+      {
+        file: 'log/log-memory.js',
+        find: 'if (Atomics.load(this.fault, 0) === 0)',
+        replace: 'if (this.fault.length > 0)',
+      },
+    ],
+    watcher: testFile('commit/log-writer.test.js'),
+  },
+  {
     name: 'the shard does not look for what the flusher has left to it',
     plants: [
       {

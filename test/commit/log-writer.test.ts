@@ -262,6 +262,29 @@ describe('who writes to segment files', () => {
       assert.equal(memory.flushed.observe(), 64);
     });
 
+    it('nobody goes on behind a sync of the other that the disk has refused, though the next one would succeed', () => {
+      append(SMALL_WRITE_BYTES_MAX + 8);
+      storage.faults.failNth('sync', storage.faults.count('sync'), 'STORAGE_IO');
+      flusher.doWork();
+      assert.equal(memory.faultCode(), 'STORAGE_IO');
+      append(64);
+      assert.equal(shard.write(), false);
+      assert.equal(memory.flushed.observe(), 64);
+    });
+
+    it('nor in between: the disk refuses a sync of the shard while the flusher waits for the turn', () => {
+      append(64);
+      storage.faults.failNth('sync', storage.faults.count('sync'), 'STORAGE_IO');
+      const claim = memory.claimWriting.bind(memory);
+      memory.claimWriting = () => {
+        memory.claimWriting = claim;
+        assert.equal(shard.write(), false);
+        return claim();
+      };
+      flusher.close();
+      assert.equal(memory.flushed.observe(), 64);
+    });
+
     it('the flusher tells in the checkpoint how far the shard has synced', () => {
       append(64);
       assert.equal(shard.write(), true);
