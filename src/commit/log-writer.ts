@@ -138,7 +138,8 @@ export class SmallWriter {
   /** Is there something that the flusher leaves to it, and has nobody the turn? */
   hasWork(): boolean {
     const { memory } = this.options;
-    return this.failure === undefined && !memory.isWriting && this.share.isLeftToShard();
+    if (memory.faultCode() !== undefined || memory.isWriting) return false;
+    return this.share.isLeftToShard();
   }
 
   /**
@@ -148,7 +149,7 @@ export class SmallWriter {
    */
   write(): boolean {
     const { memory } = this.options;
-    if (this.failure !== undefined || !memory.claimWriting()) return false;
+    if (!memory.claimWriting()) return false;
     try {
       const [written, appended] = [memory.written.observe(), memory.appended.observe()];
       if (!this.share.covers(written, appended)) return false;

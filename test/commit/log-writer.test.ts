@@ -272,6 +272,15 @@ describe('who writes to segment files', () => {
       assert.equal(memory.flushed.observe(), 64);
     });
 
+    it('the shard sleeps over what nobody writes any more', () => {
+      append(SMALL_WRITE_BYTES_MAX + 8);
+      storage.faults.failNth('write', storage.faults.count('write'), 'STORAGE_IO');
+      flusher.doWork();
+      assert.equal(memory.faultCode(), 'STORAGE_IO');
+      memory.appended.publish(128);
+      assert.ok(!shard.hasWork());
+    });
+
     it('nor in between: the disk refuses a sync of the shard while the flusher waits for the turn', () => {
       append(64);
       storage.faults.failNth('sync', storage.faults.count('sync'), 'STORAGE_IO');
