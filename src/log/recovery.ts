@@ -85,7 +85,8 @@ class SegmentCursor {
   }
 }
 
-type Hole = { readonly from: number; to: number };
+/** `after`: end of the valid batch before it. A rest of a chunk may lie in between. */
+type Hole = { readonly from: number; readonly to: number; readonly after: number };
 
 class LogScan {
   private readonly options: RecoveryOptions;
@@ -126,7 +127,7 @@ class LogScan {
         this.validEnd = position;
       } else {
         const next = this.nextValid(position);
-        this.holes.push({ from: position, to: next });
+        this.holes.push({ from: position, to: next, after: this.validEnd });
         if (stopAtHole) visiting = false;
         position = next;
       }
@@ -213,15 +214,20 @@ export function recoverLog(options: RecoveryOptions): RecoveredLog {
   };
 }
 
-/** Holes below the highest flushed position are rot; the first part of one above it is where the log ends. */
+/**
+ * Holes below the highest flushed position are rot; the first part of one above it is where the log ends. A rest of a chunk behind
+ * the last batch is part of the log only when it was flushed, as on a slave that got it: who counted it besides would seem to
+ * have more than a master whose log ends in front of it.
+ */
 function decideEnd(scan: LogScan): { end: number; rot: RotRange[] } {
   const rot: RotRange[] = [];
   for (const hole of scan.holes) {
-    if (hole.from >= scan.flushedMax) return { end: hole.from, rot };
+    if (hole.from >= scan.flushedMax)
+      return { end: hole.after >= scan.flushedMax ? hole.after : hole.from, rot };
     rot.push({ from: hole.from, to: Math.min(hole.to, scan.flushedMax) });
     if (hole.to > scan.flushedMax) return { end: scan.flushedMax, rot };
   }
-  return { end: scan.validEnd, rot };
+  return { end: Math.max(scan.validEnd, scan.flushedMax), rot };
 }
 
 /** End of the segment files that follow each other without a gap. */

@@ -201,11 +201,14 @@ export class ShardLog {
   /** Fills the rest of the chunk; a rest that cannot hold a header is skipped, which readers know. */
   private pad(storedAtMs: number): void {
     const left = this.chunkLeft();
+    const place = this.tail.place(this.appended);
     if (left >= layout.STORED_HEADER_BYTES) {
       this.fields.payloadCrc = 0;
       const padding = { kind: layout.KIND_PADDING, baseOffset: 0, topicId: 0, queueId: 0 } as const;
-      this.writeHeader(this.tail.place(this.appended), padding, left, storedAtMs);
+      this.writeHeader(place, padding, left, storedAtMs);
     }
+    // No header says who passed over it: two masters in turn may, and the one that is cut to where the other began keeps its own.
+    else this.tail.bytes.fill(0, place, place + left);
     this.appended += left;
   }
 

@@ -159,4 +159,26 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     ],
     watcher: { kind: 'cluster', from: 180 },
   },
+  {
+    name: 'the rest of a chunk keeps what stood in the window, so that two logs with the same batches differ in it',
+    plants: [
+      {
+        file: 'log/shard-log.js',
+        find: 'this.tail.bytes.fill(0, place, place + left)',
+        replace: 'this.tail.bytes.fill(0, place, place)',
+      },
+    ],
+    watcher: { kind: 'test', file: 'shard/rest-of-chunk.test.js' },
+  },
+  {
+    name: 'recovery counts a rest of a chunk that nobody has written: a slave has more than its master',
+    plants: [
+      {
+        file: 'log/recovery.js',
+        find: 'hole.after >= scan.flushedMax ? hole.after : hole.from',
+        replace: 'hole.from',
+      },
+    ],
+    watcher: { kind: 'test', file: 'replication/restarted-slave.test.js' },
+  },
 ];
