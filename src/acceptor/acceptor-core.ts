@@ -76,6 +76,8 @@ export class AcceptorCore {
   /** Set by who speaks their protocol. */
   pullMembers: PullMembers = NO_PULL_MEMBERS;
   isDraining = false;
+  /** Resolves when those who give out routes know of every change of topics until now. */
+  announced: () => Promise<void> = () => Promise.resolve();
   private identityNow: BrokerIdentity = { name: '', address: '0.0.0.0', port: 0 };
   private prefix: string = messageIdPrefix('0.0.0.0', 0);
 

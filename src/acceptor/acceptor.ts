@@ -94,10 +94,11 @@ export class Acceptor implements WebSocketHandler {
     return this.core.groups.records.all().map(({ group }) => group);
   }
 
-  /** Calls `action` after each change of the topics or groups. */
-  onNamesChanged(action: () => void): void {
+  /** Calls `action` after each change of the topics or groups; who made a topic waits for `announced`. */
+  onNamesChanged(action: () => void, announced: () => Promise<void>): void {
     this.core.topics.records.onChange = action;
     this.core.groups.records.onChange = action;
+    this.core.announced = announced;
   }
 
   /** Decides about an upgrade to WebSocket. @returns undefined to let it in */

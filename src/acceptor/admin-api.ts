@@ -68,7 +68,10 @@ export class AdminApi {
   }
 
   async createTopic(name: string, settings: TopicSettings): Promise<object> {
-    return this.described(await this.core.topics.create(name, settings));
+    const topic = await this.core.topics.create(name, settings);
+    // Who made it asks a NameServer for it next, and would be given the queues of a topic that is not made yet.
+    await this.core.announced();
+    return this.described(topic);
   }
 
   async deleteTopic(name: string): Promise<object> {

@@ -157,7 +157,8 @@ export class RunningBroker implements Broker {
         reason: this.frontDoor.reason,
         shards: this.shards.length,
       });
-      this.acceptor.onNamesChanged(facts.counting(() => this.tellNameServers()));
+      const tell = facts.counting(() => this.tellNameServers());
+      this.acceptor.onNamesChanged(tell, () => facts.announced());
       this.registerWith(nameServersIn(this.config.namesrvAddr));
       this.remindOfExposure();
       this.warnOfStrangers(this.frontDoor);

@@ -189,9 +189,12 @@ export class RegistrationCore {
     return this.changes;
   }
 
-  /** Has every NameServer that this broker is registered with answered for this change? */
+  /** Has every NameServer answered for this change that this broker is registered with, or is about to be for the first time? */
   knows(change: number): boolean {
-    return this.slots.every((slot) => !slot.isRegistered || slot.knownChange >= change);
+    return this.slots.every(
+      ({ isRegistered, failures, knownChange }) =>
+        knownChange >= change || (!isRegistered && failures > 0),
+    );
   }
 
   opened(index: number, port: RegistrationPort): void {

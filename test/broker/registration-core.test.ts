@@ -221,6 +221,15 @@ describe('a registration', () => {
       assert.equal(one?.core.routes.brokers.broker('10.0.0.1:8880')?.brokerId, 2);
   });
 
+  it('does not know of a change while its first registration is under way, which does not tell of it', () => {
+    const rig = new Rig(1);
+    rig.core.doWork();
+    rig.setTopics(2, 'T1', 'T2');
+    assert.ok(!rig.core.knows(rig.core.lastChange));
+    rig.run(1000);
+    assert.ok(rig.core.knows(rig.core.lastChange));
+  });
+
   it('knows of a change when every NameServer that has it registered has answered for it', () => {
     const rig = new Rig(3);
     rig.servers[2] = undefined;

@@ -144,6 +144,17 @@ describe('two masters and two NameServers', () => {
     await ended;
   });
 
+  it('a topic is in the routes of all NameServers when its maker is answered', async (t) => {
+    const world = await World.start(t);
+    const client = await world.connect(t);
+    for (let number = 0; number < 20; number += 1) {
+      const topic = `made-${number}`;
+      await client.createTopic({ topic, queues: 3 });
+      for (const index of [0, 1])
+        assert.deepEqual(await world.route(index, `/v1/route?topic=${topic}`), NAMES, topic);
+    }
+  });
+
   it('one is killed: sending goes on with the other, and what it had comes when it is back', async (t) => {
     const world = await World.start(t);
     const client = await world.connect(t);
