@@ -98,7 +98,7 @@ export class FlusherAgent {
     this.checkpoint.close();
   }
 
-  /** Moves the positions, when the shard does not write just now. It never waits for a sync: meanwhile it only appends. */
+  /** Moves the positions, when the shard has not the turn and nothing is its own to write. A shard that wants the turn meanwhile does not wait for it. */
   private advance(): number {
     const { memory } = this.options;
     if (this.share.isLeftToShard() || !memory.claimWriting()) return 0;
@@ -118,11 +118,11 @@ export class FlusherAgent {
     return false;
   }
 
-  /** The shard has written in vain: what it could not write stays unwritten. */
+  /** The disk has refused the shard: what it could not write or sync stays as it is. */
   private hasShardFailed(): boolean {
     const code = this.options.memory.faultCode();
     if (code === undefined) return false;
-    this.failure = new SluiceError(code, 'the disk refused a write of the shard');
+    this.failure = new SluiceError(code, 'the disk refused a write or a sync of the shard');
     return true;
   }
 
